@@ -1,0 +1,60 @@
+"""Eras: base steps plus a delta, resolved into a flat tuple.
+
+An era states what it adds, replaces and removes, and why. A proposal that was never merged, a
+strawman and a user's own patch are eras too.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+import attrs
+
+from oom_spec.language.errors import MisuseError
+from oom_spec.language.steps import Step, unique_ids
+
+
+@unique
+class Standing(Enum):
+    """What became of the code of an era."""
+
+    RELEASED = "released"
+    PROPOSED = "proposed, never merged"
+    STRAWMAN = "what somebody feared, never proposed"
+
+
+@attrs.frozen(eq=False)
+class Era:
+    """One version of the protocol."""
+
+    id: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    """Releases and other names: ``v4.12``, ``4.12``."""
+    opened_by: str = ""
+    """The commit, or the mail, that brought it."""
+    standing: Standing = Standing.RELEASED
+    why: str = ""
+    parent: Era | None = None
+    added: tuple[Step, ...] = ()
+    replaced: tuple[Step, ...] = ()
+    """Steps that take the place of the parent's step of the same id."""
+    removed: tuple[str, ...] = ()
+    """Ids of the parent's steps that are gone."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps of this era.
+
+        Raises `MisuseError` where the delta does not fit the parent.
+        """
+        base = () if self.parent is None else self.parent.steps
+        known = {each.id for each in base}
+        new = {each.id: each for each in self.replaced}
+        for missing in [*(set(new) - known), *(set(self.removed) - known)]:
+            near = "this era has no parent" if self.parent is None else f"{self.parent.id} has no such step"
+            raise MisuseError(f"era {self.id} replaces or removes `{missing}`, but {near}")
+        kept = tuple(new.get(each.id, each) for each in base if each.id not in set(self.removed))
+        result = kept + self.added
+        unique_ids(result)
+        return result

@@ -1,0 +1,57 @@
+"""Properties: what must hold, who said so, and what it does not cover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, unique
+from typing import Any
+
+import attrs
+
+from oom_spec.language.objects import Field
+from oom_spec.language.steps import anything
+
+
+@unique
+class Role(Enum):
+    """What a property is for."""
+
+    GOAL = "a requirement that kernel developers stated or implied"
+    HEALTH = "what every well-formed model satisfies"
+
+
+@attrs.frozen(eq=False)
+class Property:
+    """One requirement.
+
+    With ``event``: whenever a step announces it, in the state just before that step, ``when``
+    implies ``then``; both get the world and the event's arguments. Without: in every reachable
+    state, for all objects of ``over``, ``when`` implies ``then``; both get the world and the objects.
+    """
+
+    id: str
+    name: str
+    statement: str
+    """One sentence."""
+    source: str
+    """Who said it, and where."""
+    then: Callable[..., bool]
+    violation: str
+    """What a violation looks like on a machine."""
+    not_covered: str
+    when: Callable[..., bool] = anything
+    excuse: Callable[..., bool] | None = None
+    """Where this holds, a failure of ``then`` is excused (N3)."""
+    excuses: Callable[..., Any] | None = None
+    """Which excuse applies, as a member of an enum."""
+    excuse_members: tuple[Enum, ...] = ()
+    """The excuses that `excuses` may give."""
+    event: Enum | None = None
+    over: tuple[type[Any], ...] = ()
+    needs: tuple[tuple[Field[Any], Enum | bool], ...] = ()
+    """Some step of the era must be able to assign each of these, or the property does not apply."""
+    absent: str = ""
+    """Why it does not apply where it does not."""
+    role: Role = Role.GOAL
+    graph: bool = False
+    """Judged on the whole graph of reachable states, not on one state or step."""

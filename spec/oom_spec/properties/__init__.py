@@ -1,0 +1,37 @@
+"""The properties: what kernel developers required, in words and as formulas."""
+
+from __future__ import annotations
+
+import difflib
+
+from oom_spec.language import Property, UnknownNameError
+from oom_spec.properties.health import HEALTH
+from oom_spec.properties.liveness import LIVENESS
+from oom_spec.properties.safety import SAFETY
+from oom_spec.properties.selection import SELECTION
+
+PROPERTIES: tuple[Property, ...] = (*SELECTION, *SAFETY, *LIVENESS, *HEALTH)
+
+
+def find_properties(name: str) -> tuple[Property, ...]:
+    """The property with this id or name, the parts of a family (``N1``), or all (``all``).
+
+    Raises `UnknownNameError`, suggesting the nearest name, where there is none.
+    """
+    wanted = name.lower()
+    if wanted == "all":
+        return PROPERTIES
+    exact = tuple(p for p in PROPERTIES if wanted in (p.id.lower(), p.name.lower()))
+    if exact:
+        return exact
+    family = tuple(p for p in PROPERTIES if p.id[:-1].lower() == wanted and p.id[-1].isalpha())
+    if family:
+        return family
+    names = [n for p in PROPERTIES for n in (p.id, p.name)]
+    folded = {n.lower(): n for n in names}
+    near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.4)
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+    raise UnknownNameError(f"unknown property {name!r}{hint} `oomspec properties` lists them all")
+
+
+__all__ = ["PROPERTIES", "find_properties"]

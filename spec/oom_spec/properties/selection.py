@@ -1,0 +1,166 @@
+"""N: no needless kill. What MMF_OOM_SKIP must mean when it is set, and when it is acted upon."""
+
+from __future__ import annotations
+
+from oom_spec.language import Property, World, both, either, every, implies, negate, some
+from oom_spec.protocol.names import Event
+from oom_spec.protocol.state import Excuse, Killer, Mm, PassedOver, Presence, Process, Reaper, Writer
+
+HOCKO_0726 = "Hocko, 2017-07-26, 20170726054533.GA960@dhcp22.suse.cz"
+THE_MAIL = "Hocko, 2017-07-25, 20170725154514.GN26723@dhcp22.suse.cz (the mail)"
+
+EXCUSES = (Excuse.TEN_FAILED, Excuse.NOTIFIERS, Excuse.SHARED_WITH_INIT)
+
+
+def nothing_passed_over(world: World, killer: Killer, process: Process) -> bool:
+    return killer.passed_over == PassedOver.NOBODY
+
+
+def passing_over_excused(world: World, killer: Killer, process: Process) -> bool:
+    return both(killer.passed_over != PassedOver.NOBODY, killer.passed_over != PassedOver.NEEDLESSLY)
+
+
+N1S = Property(
+    id="N1s",
+    name="no-needless-kill-through-skip",
+    statement=(
+        "When a kill step picks a process of another mm, no marked victim that this scan met was passed over "
+        "because of MMF_OOM_SKIP, unless unmap_vmas had finished on its mm, or a pass over it was completed, or N3."
+    ),
+    source=HOCKO_0726,
+    event=Event.KILL_PICKED,
+    then=nothing_passed_over,
+    excuse=passing_over_excused,
+    excuses=lambda world, killer, process: killer.passed_over,
+    excuse_members=(PassedOver.TEN_FAILED, PassedOver.NOTIFIERS, PassedOver.SHARED_WITH_INIT),
+    violation="The log shows a second kill some milliseconds after the first, with the first victim's memory still mapped.",
+    not_covered=(
+        "Memory that is unmapped but not yet freed; victims outside the OOM domain, which never hold a scan back; "
+        "sysrq, oom_kill_allocating_task and memory.oom.group, which kill on purpose."
+    ),
+)
+
+
+def marked(world: World, mm: Mm) -> bool:
+    """Some process has signal->oom_mm pointing at `mm`."""
+    return some(world.all(Process), lambda process: both(process.mm == mm, process.oom_mm))
+
+
+def in_domain(world: World, killer: Killer, mm: Mm) -> bool:
+    """A marked process that uses `mm` belongs to the killer's domain."""
+    return some(
+        world.all(Process),
+        lambda process: both(process.mm == mm, process.oom_mm, killer.eligible[process]),
+    )
+
+
+def scan_met_every_loaded_victim(world: World, killer: Killer, aborted: bool) -> bool:
+    return either(
+        aborted,
+        every(
+            world.all(Mm),
+            lambda mm: implies(both(in_domain(world, killer, mm), mm.reapable != 0), killer.met[mm]),
+        ),
+    )
+
+
+def some_loaded_victim(world: World, killer: Killer, aborted: bool) -> bool:
+    return some(world.all(Mm), lambda mm: both(in_domain(world, killer, mm), mm.reapable != 0))
+
+
+N1V = Property(
+    id="N1v",
+    name="no-needless-kill-through-invisibility",
+    statement="While a marked mm has reapable pages mapped, every OOM scan of its domain meets a task that uses it.",
+    source="Rientjes, 2017-06-20, alpine.DEB.2.10.1706201509170.109574@chino.kir.corp.google.com",
+    event=Event.SCAN_ENDED,
+    when=some_loaded_victim,
+    then=scan_met_every_loaded_victim,
+    violation="The victim is unhashed or has left its cgroup, its memory is pinned by somebody else, and the next scan kills again.",
+    not_covered="Memory that only exit_mmap can unmap. A scan that aborts has met a victim and kills nobody.",
+)
+
+
+def skip_by_reaper_is_true(world: World, reaper: Reaper, mm: Mm) -> bool:
+    return either(reaper.passed, mm.oom_skip, mm.vmas == Presence.FREED, mm.vmas == Presence.NEVER)
+
+
+def skip_by_reaper_excused(world: World, reaper: Reaper, mm: Mm) -> bool:
+    return mm.excuse != Excuse.NONE
+
+
+N2R = Property(
+    id="N2r",
+    name="reaper-skip-means-reaped",
+    statement=(
+        "When oom_reap_task sets MMF_OOM_SKIP, then since it dequeued the mm a pass was completed, "
+        "or MMF_OOM_SKIP was already set, or the mm has no VMAs, or N3."
+    ),
+    source=THE_MAIL + ", and his patch of 2017-07-24",
+    event=Event.REAPER_SETS_SKIP,
+    then=skip_by_reaper_is_true,
+    excuse=skip_by_reaper_excused,
+    excuses=lambda world, reaper, mm: mm.excuse,
+    excuse_members=EXCUSES,
+    violation="MMF_OOM_SKIP appears on an mm whose memory is all there; the next scan passes over it.",
+    not_covered="Whether anybody acts on the flag (N1s), and mlocked or shared memory, which no pass reaps.",
+)
+
+
+def unmap_finished(world: World, mm: Mm) -> bool:
+    return mm.unmapped
+
+
+N2X = Property(
+    id="N2x",
+    name="exit-skip-means-unmapped",
+    statement="When the exit path sets MMF_OOM_SKIP, unmap_vmas has finished on that mm.",
+    source=THE_MAIL,
+    event=Event.EXIT_SETS_SKIP,
+    then=unmap_finished,
+    violation="MMF_OOM_SKIP appears while exit_mmap has not unmapped everything.",
+    not_covered="Page tables and the last gathered batch, which are not mapped memory.",
+    absent="no exit path sets MMF_OOM_SKIP",
+)
+
+
+def never_obstructed_by_unmapping(world: World, reaper: Reaper, mm: Mm) -> bool:
+    return negate(reaper.obstructed)
+
+
+N2Q = Property(
+    id="N2q",
+    name="exit-lock-comes-after-unmap",
+    statement=(
+        "If the reaper gives up after failed trylocks and the holder or waiter in its way was exit_mmap, "
+        "unmap_vmas had finished."
+    ),
+    source="Arcangeli's first question and the answer to it in the mail",
+    event=Event.REAPER_GIVES_UP,
+    then=never_obstructed_by_unmapping,
+    needs=((Mm.writer, Writer.EXIT_MMAP),),
+    absent="exit_mmap never takes mmap_sem",
+    violation="Ten trylocks fail against an exit_mmap that holds the lock while it still unmaps terabytes.",
+    not_covered="Other writers, which can always make the reaper give up (N3); ksm_exit and khugepaged_exit.",
+)
+
+
+def no_excuse(world: World, mm: Mm) -> bool:
+    return mm.excuse == Excuse.NONE
+
+
+N3 = Property(
+    id="N3",
+    name="no-excuse-needed",
+    statement="No mm is given up on: neither ten failed attempts, nor mmu notifiers, nor global init sharing the mm.",
+    source="mm/oom_kill.c; the definition of the accepted excuses",
+    over=(Mm,),
+    then=no_excuse,
+    excuse=lambda world, mm: mm.excuse != Excuse.NONE,
+    excuses=lambda world, mm: mm.excuse,
+    excuse_members=EXCUSES,
+    violation="The log says `oom_reaper: unable to reap`, or MMF_OOM_SKIP is set although nothing was reaped.",
+    not_covered="It is a definition rather than a requirement: it says where the others may lean on it.",
+)
+
+SELECTION = (N1S, N1V, N2R, N2X, N2Q, N3)
