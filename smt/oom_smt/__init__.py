@@ -1,1 +1,1 @@
-"""placeholder"""
+"""Everything that asks Z3. `oom_smt.z3_api` alone imports z3."""

@@ -33,7 +33,7 @@ class Hit:
     """Steps of the run, the judged step included."""
     state: int
     path: int | None
-    check: Check
+    check: Check | None
 
 
 @attrs.define(eq=False)
@@ -230,10 +230,13 @@ class Exploration:
         """How many states were reached."""
         return len(self.parents)
 
+    def path_numbers(self, hit: Hit) -> list[int]:
+        """The paths of the shortest run that ends with ``hit``, from the scenario's start."""
+        return _numbers(self.parents, hit.state) + ([] if hit.path is None else [hit.path])
+
     def run_to(self, hit: Hit) -> list[Action]:
         """The shortest run that ends with ``hit``, from the scenario's start."""
-        numbers = _numbers(self.parents, hit.state) + ([] if hit.path is None else [hit.path])
-        return [self.instance.paths[number].action for number in numbers]
+        return [self.instance.paths[number].action for number in self.path_numbers(hit)]
 
     @property
     def prefix_run(self) -> list[Action]:

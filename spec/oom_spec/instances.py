@@ -99,7 +99,6 @@ class Instance:
             for action in self._actions(declared)
             for path in lift_step(declared, action.arguments, self.store)
         ]
-        self.paths = self._ground()
 
     def _actions(self, declared: Step) -> list[Action]:
         return [Action(declared, arguments) for arguments in arguments_of(declared, self.structure)]
@@ -111,7 +110,18 @@ class Instance:
 
     # -- grounding ---------------------------------------------------------------------------
 
-    def _ground(self) -> tuple[GroundPath, ...]:
+    @property
+    def paths(self) -> tuple[GroundPath, ...]:
+        """Every path that may be taken, grounded."""
+        return self._grounded[0]
+
+    @property
+    def constants(self) -> Mapping[Slot, Term]:
+        """The fields that keep one value."""
+        return self._grounded[1]
+
+    @cached_property
+    def _grounded(self) -> tuple[tuple[GroundPath, ...], Mapping[Slot, Term]]:
         raw: list[tuple[Action, Term, dict[Slot, Term], tuple[Event, ...]]] = []
         goes_on = terms.negate(self._expanded_end())
         for action, path in self.lifted:
@@ -128,22 +138,22 @@ class Instance:
             {variable.slot: self.initial_term(variable) for variable in self.variables},
             [(terms.conjoin(goes_on, condition), updates) for _, condition, updates, _ in raw],
         )
-        self.constants: dict[Slot, Term] = {
-            slot: next(iter(found)) for slot, found in values.items() if len(found) == 1
-        }
+        constants = {slot: next(iter(found)) for slot, found in values.items() if len(found) == 1}
         memo: dict[int, Term] = {}
+
+        def constant(term: Term) -> Term | None:
+            return constants.get(slot_of(term)) if term.op is Op.FIELD else None
+
         kept: list[GroundPath] = []
         for action, condition, updates, events in raw:
             if not satisfiable(terms.conjoin(goes_on, condition), values):
                 continue
-            condition = terms.rebuild(condition, self._constant, memo)
+            condition = terms.rebuild(condition, constant, memo)
             new = {
-                slot: terms.rebuild(term, self._constant, memo)
-                for slot, term in updates.items()
-                if slot not in self.constants
+                slot: terms.rebuild(term, constant, memo) for slot, term in updates.items() if slot not in constants
             }
             kept.append(GroundPath(len(kept), action, condition, new, events))
-        return tuple(kept)
+        return tuple(kept), constants
 
     def _expanded_end(self) -> Term:
         if self.scenario.ends is None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import attrs
+
 from oom_spec.language import terms
 from oom_spec.language.terms import FALSE, TRUE, Op, Term
 from oom_spec.lifting import Slot
@@ -16,9 +18,15 @@ Values = Mapping[Slot, frozenset[Term]]
 _EITHER = frozenset((TRUE, FALSE))
 
 
+_slots: dict[int, Slot] = {}
+
+
 def slot_of(term: Term) -> Slot:
     """The slot that a ground field term reads."""
-    return str(term.payload), tuple(str(arg.payload) for arg in term.args)
+    slot = _slots.get(term.key)
+    if slot is None:
+        slot = _slots[term.key] = (str(term.payload), tuple(str(arg.payload) for arg in term.args))
+    return slot
 
 
 def possible(term: Term, values: Values) -> frozenset[Term]:
@@ -60,25 +68,60 @@ def possible(term: Term, values: Values) -> frozenset[Term]:
     )
 
 
-def _narrowed(condition: Term, values: Values) -> Values:
-    """``values``, each field restricted to what a conjunct says of it alone."""
-    narrowed = dict(values)
+@attrs.frozen(eq=False)
+class _Rule:
+    """A path with what its condition says of single fields singled out."""
+
+    condition: Term
+    alone: tuple[tuple[Slot, Term], ...]
+    """Conjuncts that speak of one field only."""
+    mixed: tuple[Term, ...]
+    reads: frozenset[Slot]
+    updates: Mapping[Slot, Term]
+
+
+def _rule(condition: Term, updates: Mapping[Slot, Term]) -> _Rule:
+    alone: list[tuple[Slot, Term]] = []
+    mixed: list[Term] = []
+    reads: set[Slot] = set()
     for part in condition.args if condition.op is Op.AND else (condition,):
-        fields = terms.leaves(part, Op.FIELD)
-        if len(fields) == 1:
-            slot = slot_of(fields[0])
-            narrowed[slot] = frozenset(
-                value for value in narrowed[slot] if TRUE in possible(part, {slot: frozenset((value,))})
-            )
-    return narrowed
+        slots = {slot_of(leaf) for leaf in terms.leaves(part, Op.FIELD)}
+        reads |= slots
+        if len(slots) == 1:
+            alone.append((next(iter(slots)), part))
+        else:
+            mixed.append(part)
+    for term in updates.values():
+        reads |= {slot_of(leaf) for leaf in terms.leaves(term, Op.FIELD)}
+    return _Rule(condition, tuple(alone), tuple(mixed), frozenset(reads), updates)
+
+
+_allowed: dict[tuple[int, int], bool] = {}
+
+
+def _allows(slot: Slot, part: Term, value: Term) -> bool:
+    """Whether ``part``, which speaks of ``slot`` alone, holds for ``value``."""
+    key = (part.key, value.key)
+    found = _allowed.get(key)
+    if found is None:
+        found = _allowed[key] = TRUE in possible(part, {slot: frozenset((value,))})
+    return found
+
+
+def _narrowed(rule: _Rule, values: Values) -> Values | None:
+    """``values``, each field restricted to what a conjunct says of it alone; None: unsatisfiable."""
+    narrowed = {slot: values[slot] for slot in rule.reads}
+    for slot, part in rule.alone:
+        left = frozenset(v for v in narrowed[slot] if _allows(slot, part, v))
+        if not left:
+            return None
+        narrowed[slot] = left
+    return narrowed if all(TRUE in possible(part, narrowed) for part in rule.mixed) else None
 
 
 def satisfiable(condition: Term, values: Values) -> bool:
     """Whether ``condition`` may hold."""
-    narrowed = _narrowed(condition, values)
-    return all(narrowed[slot_of(f)] for f in terms.leaves(condition, Op.FIELD)) and TRUE in possible(
-        condition, narrowed
-    )
+    return _narrowed(_rule(condition, {}), values) is not None
 
 
 def reachable_values(
@@ -86,19 +129,24 @@ def reachable_values(
 ) -> dict[Slot, frozenset[Term]]:
     """The least solution: the initial values, and whatever a path that may be taken assigns."""
     values = {slot: frozenset((term,)) for slot, term in initial.items()}
-    pending = list(paths)
-    changed = True
-    while changed:
-        changed = False
-        for condition, updates in pending:
-            if not satisfiable(condition, values):
-                continue
-            narrowed = _narrowed(condition, values)
-            for slot, term in updates.items():
-                new = values[slot] | possible(term, narrowed)
-                if new != values[slot]:
-                    values[slot] = new
-                    changed = True
+    rules = [_rule(condition, updates) for condition, updates in paths]
+    readers: dict[Slot, list[int]] = {}
+    for number, rule in enumerate(rules):
+        for slot in rule.reads:
+            readers.setdefault(slot, []).append(number)
+    pending = dict.fromkeys(range(len(rules)))
+    while pending:
+        number = next(iter(pending))
+        del pending[number]
+        rule = rules[number]
+        narrowed = _narrowed(rule, values)
+        if narrowed is None:
+            continue
+        for slot, term in rule.updates.items():
+            new = values[slot] | possible(term, narrowed)
+            if new != values[slot]:
+                values[slot] = new
+                pending.update(dict.fromkeys(readers.get(slot, ())))
     return values
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from oom_spec.eras.e04_v4_12 import E4
-from oom_spec.language import Era, requires, step
+from oom_spec.language import Era, negate, requires, step
 from oom_spec.protocol import faults
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.points import FaultAt
@@ -20,11 +20,17 @@ def fault_handled(fault: Fault) -> None:
     fault.result = Result.HANDLED
 
 
-@fault_path(call="__handle_mm_fault", outcome="VM_FAULT_RETRY", commit="6b31d5955cb2")
-def fault_retries(fault: Fault) -> None:
-    """mmap_sem was released, and the result says so."""
-    fault.reads = False
-    fault.result = Result.RETRY
+@fault_path(call="handle_userfault", outcome="VM_FAULT_RETRY", commit="6b31d5955cb2")
+def userfault_retries(fault: Fault) -> None:
+    """The stability check comes first: an unstable mm never reports a missing page to userfaultfd."""
+    requires(negate(fault.mm.unstable), Guard.UNSTABLE_CLEAR)
+    faults.releases_for_retry(fault)
+
+
+@fault_path(call="lock_page_or_retry", outcome="VM_FAULT_RETRY", commit="6b31d5955cb2")
+def page_lock_retries(fault: Fault) -> None:
+    """The page is locked by somebody; swap-in does not check for stability."""
+    faults.releases_for_retry(fault)
 
 
 @fault_path(call="check_stable_address_space", commit="6b31d5955cb2")
@@ -42,7 +48,7 @@ E4B = Era(
     why="The release in which question 4 of the mail was settled.",
     parent=E4,
     added=(fault_finds_unstable_mm,),
-    replaced=(fault_handled, fault_retries),
+    replaced=(fault_handled, userfault_retries, page_lock_retries),
     removed=(faults.overwrite_with_sigbus.id, faults.leave_result.id),
 )
 

@@ -3,23 +3,21 @@
 from oom_spec.eras.e04b_v4_13 import E4B
 from oom_spec.language import Era, World, negate, requires, when
 from oom_spec.protocol import exit_mmap, mmput, reaper
-from oom_spec.protocol.derived import executor_is_victim, read_lock_free
+from oom_spec.protocol.derived import executor_is_victim
 from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.fences import FENCE
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
-from oom_spec.protocol.reaper import reap_mm
+from oom_spec.protocol.reaper import reap_mm, takes_read_lock
 from oom_spec.protocol.state import Excuse, Mm, Presence, Reaper, Task
 
 INTRODUCED = "212925802454"
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.NOTIFIERS, call="down_read_trylock", commit=INTRODUCED)
-def trylock(reaper: Reaper, task: Task) -> None:
+def trylock(world: World, reaper: Reaper, task: Task) -> None:
     """mmap_sem for reading, without waiting; mm_users is not looked at any more."""
-    mm = task.process.mm
-    requires(read_lock_free(mm), Guard.READ_LOCK_FREE)
-    mm.read_by_reaper = True
+    takes_read_lock(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.NOTIFIERS, then=ReapAt.TEST_SKIP, call="mm_has_notifiers", outcome="no", commit="4d4bbd8526a8")

@@ -5,10 +5,10 @@ from functools import partial
 from oom_spec.eras.e04_v4_12 import E4
 from oom_spec.language import Era, Standing, Verified, World, begin, negate, requires, step
 from oom_spec.protocol import kill, reaper
-from oom_spec.protocol.derived import oom_lock_taken, read_lock_free, users_left
+from oom_spec.protocol.derived import oom_lock_taken, users_left
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import KillAt, MmputAt, ReapAt
-from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, pops
+from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, pops, takes_read_lock
 from oom_spec.protocol.state import Excuse, Executor, Killer, Mm, Process, Reaper, Task
 
 MAIL = "201706162122.ACE95321.tOFLOOVFFHMSJQ@I-love.SAKURA.ne.jp"
@@ -74,16 +74,15 @@ def dequeue(world: World, reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.SET_UNSTABLE, call="down_read_trylock")
-def trylock(reaper: Reaper, task: Task) -> None:
+def trylock(world: World, reaper: Reaper, task: Task) -> None:
     """mm_users is pinned by the mark, so it is not looked at."""
-    requires(read_lock_free(task.process.mm), Guard.READ_LOCK_FREE)
-    task.process.mm.read_by_reaper = True
+    takes_read_lock(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.RETRY, call="down_read_trylock", outcome="fails")
-def trylock_fails(reaper: Reaper, task: Task) -> None:
+def trylock_fails(world: World, reaper: Reaper, task: Task) -> None:
     """A writer holds mmap_sem or waits for it."""
-    fails_trylock(reaper, task)
+    fails_trylock(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.UP_READ_REAPED, then=ReapAt.LINK_NULL, call="up_read")

@@ -8,11 +8,10 @@ from functools import partial
 from oom_spec.eras.e04_v4_12 import E4
 from oom_spec.language import Era, Standing, Verified, World, negate, requires
 from oom_spec.protocol import exit_mmap, fences, reaper
-from oom_spec.protocol.derived import read_lock_free
 from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
-from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, pops
+from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, pops, takes_read_lock
 from oom_spec.protocol.state import Mm, Presence, Reaper, Task
 
 MAIL = "20170724072332.31903-1-mhocko@kernel.org"
@@ -27,16 +26,15 @@ def dequeue(world: World, reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.TEST_SKIP, call="down_read_trylock")
-def trylock(reaper: Reaper, task: Task) -> None:
+def trylock(world: World, reaper: Reaper, task: Task) -> None:
     """mmap_sem for reading, without waiting; mm_users is not looked at."""
-    requires(read_lock_free(task.process.mm), Guard.READ_LOCK_FREE)
-    task.process.mm.read_by_reaper = True
+    takes_read_lock(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.RETRY, call="down_read_trylock", outcome="fails")
-def trylock_fails(reaper: Reaper, task: Task) -> None:
+def trylock_fails(world: World, reaper: Reaper, task: Task) -> None:
     """A writer holds mmap_sem or waits for it."""
-    fails_trylock(reaper, task)
+    fails_trylock(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.TEST_SKIP, then=ReapAt.SET_UNSTABLE, call="mm->mmap", outcome="not NULL")

@@ -15,7 +15,7 @@ from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.fences import FENCE
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
-from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, pops
+from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, finds_no_users, pops
 from oom_spec.protocol.state import Executor, Mm, Reaper, Task
 
 MAIL = "20170725182619.GQ29716@redhat.com"
@@ -28,7 +28,7 @@ TEST_AND_SET = "test_and_set_bit(MMF_OOM_SKIP)"
 @reap_mm(at=ReapAt.MMGET, then=ReapAt.TEST_SKIP, call="mmget_not_zero", outcome="fails")
 def mmget_not_zero_fails(world: World, reaper: Reaper, task: Task) -> None:
     """mm_users is 0: the flag decides who may touch the mm."""
-    requires(negate(users_left(world, task.process.mm)), Guard.NO_USERS_LEFT)
+    finds_no_users(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.TEST_SKIP, then=ReapAt.SET_UNSTABLE, call=TEST_AND_SET, outcome="was clear")
@@ -113,9 +113,9 @@ def dequeue(world: World, reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.RETRY, call="down_read_trylock", outcome="fails")
-def trylock_fails(reaper: Reaper, task: Task) -> None:
+def trylock_fails(world: World, reaper: Reaper, task: Task) -> None:
     """A writer holds mmap_sem or waits for it."""
-    fails_trylock(reaper, task)
+    fails_trylock(world, reaper, task)
 
 
 @reap_mm(at=ReapAt.UNLOCK_TRUE, then=ReapAt.LINK_NULL, call="return true")

@@ -88,6 +88,7 @@ class Field(Generic[V]):
         self.index = index
         self.history = history
         self.program_counter = program_counter
+        self.rest: tuple[Enum, ...] = ()
         self.name = ""
         self.owner = ""
 
@@ -209,16 +210,21 @@ def reference(doc: str, target: str) -> Field[Any]:
     return Field(doc, lambda: Sort(Kind.OBJECT, target), default=None, target=target)
 
 
-def program_counter(doc: str, members: type[E]) -> Field[E]:
-    """Where a routine stands: only `at=`, `then=` and `begin` speak of it."""
+def program_counter(doc: str, members: type[E], *, rest: tuple[E, ...] = ()) -> Field[E]:
+    """Where a routine stands: only `at=`, `then=` and `begin` speak of it.
+
+    At the points of ``rest`` it has nothing left to do, or waits for somebody to give it work.
+    """
     first = next(iter(members)).name
-    return Field(
+    declared: Field[E] = Field(
         doc,
         lambda: Sort(Kind.CHOICE, members.__name__),
         default=first,
         members=members,
         program_counter=True,
     )
+    declared.rest = rest
+    return declared
 
 
 def per(index: str, declaration: Field[V]) -> Indexed[V]:

@@ -41,10 +41,31 @@ def fault_handled(fault: Fault) -> None:
 
 
 @handle(
-    at=FaultAt.HANDLE, then=FaultAt.CHECK_UNSTABLE, call="__handle_mm_fault", outcome="VM_FAULT_RETRY", oracle=FAULT_PATH
+    at=FaultAt.HANDLE,
+    then=FaultAt.CHECK_UNSTABLE,
+    call="handle_userfault",
+    outcome="VM_FAULT_RETRY",
+    oracle=FAULT_PATH,
 )
-def fault_retries(fault: Fault) -> None:
-    """A userfault or a wait for the page lock: mmap_sem is released first."""
+def userfault_retries(fault: Fault) -> None:
+    """A missing page is handed to userfaultfd: mmap_sem is released first."""
+    releases_for_retry(fault)
+
+
+@handle(
+    at=FaultAt.HANDLE,
+    then=FaultAt.CHECK_UNSTABLE,
+    call="lock_page_or_retry",
+    outcome="VM_FAULT_RETRY",
+    oracle=FAULT_PATH,
+)
+def page_lock_retries(fault: Fault) -> None:
+    """The page is locked by somebody: mmap_sem is released before the wait."""
+    releases_for_retry(fault)
+
+
+def releases_for_retry(fault: Fault) -> None:
+    """VM_FAULT_RETRY says that mmap_sem is not held any more."""
     fault.reads = False
     fault.result = Result.RETRY
 

@@ -75,8 +75,9 @@ def last_attempt_succeeds(killer: Killer) -> None:
 @allocator(
     at=KillAt.LAST_ATTEMPT, then=KillAt.WILL_FREE, call="get_page_from_freelist", outcome="fails", oracle="free pages"
 )
-def last_attempt_fails(killer: Killer) -> None:
+def last_attempt_fails(world: World, killer: Killer) -> None:
     """Still no page: out_of_memory."""
+    world.announce(Event.ALLOCATION_FAILS, killer)
 
 
 @out_of_memory(at=KillAt.WILL_FREE, then=KillAt.SELECT, call="task_will_free_mem(current)", outcome="no")

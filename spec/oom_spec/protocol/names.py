@@ -106,4 +106,7 @@ class Event(Enum):
     MMPUT_BEGINS = "mm, executor: __mmput begins"
     TASK_QUEUED = "task, mm: a task is pushed onto oom_reaper_list"
     OOM_MM_INSTALLED = "process, mm: mark_oom_victim sets signal->oom_mm"
+    ALLOCATION_FAILS = "killer: the last attempt before the OOM killer found no page"
+    ATTEMPT_BEGINS = "reaper: it tries to take mmap_sem of its job's mm"
+    JOB_DONE = "reaper, mm: oom_reap_task is over"
     EXIT_OOM_VICTIM = "task, by itself: exit_oom_victim clears TIF_MEMDIE"

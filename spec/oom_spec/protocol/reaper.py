@@ -34,7 +34,13 @@ def pops(world: World, reaper: Reaper, task: Task) -> None:
     world.queue_top -= 1
     reaper.job = task
     reaper.attempts = 0
+    forgets_job(reaper)
+
+
+def forgets_job(reaper: Reaper) -> None:
+    """History of a job starts empty."""
     reaper.passed = False
+    reaper.found_no_users = False
     reaper.obstructed = False
 
 
@@ -46,26 +52,33 @@ def reaper_takes_oom_lock(world: World, reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.MMGET, call="down_read_trylock")
-def trylock(reaper: Reaper, task: Task) -> None:
+def trylock(world: World, reaper: Reaper, task: Task) -> None:
     """mmap_sem for reading, without waiting."""
+    takes_read_lock(world, reaper, task)
+
+
+def takes_read_lock(world: World, reaper: Reaper, task: Task) -> None:
+    """A trylock that succeeds."""
     mm = task.process.mm
     requires(read_lock_free(mm), Guard.READ_LOCK_FREE)
+    world.announce(Event.ATTEMPT_BEGINS, reaper)
     mm.read_by_reaper = True
 
 
 @reap_mm(at=ReapAt.TRYLOCK, then=ReapAt.UNLOCK_FALSE, call="down_read_trylock", outcome="fails")
-def trylock_fails(reaper: Reaper, task: Task) -> None:
+def trylock_fails(world: World, reaper: Reaper, task: Task) -> None:
     """A writer holds mmap_sem or waits for it.
 
     The attempts are counted here and not in the loop of oom_reap_task: only the reaper sees the count.
     """
-    fails_trylock(reaper, task)
+    fails_trylock(world, reaper, task)
 
 
-def fails_trylock(reaper: Reaper, task: Task) -> None:
+def fails_trylock(world: World, reaper: Reaper, task: Task) -> None:
     """One more failed attempt; history: who was in the way, and had it unmapped yet?"""
     mm = task.process.mm
     requires(negate(read_lock_free(mm)), Guard.READ_LOCK_TAKEN)
+    world.announce(Event.ATTEMPT_BEGINS, reaper)
     reaper.attempts += 1
     in_the_way = either(mm.writer == Writer.EXIT_MMAP, mm.exit_waits == Writer.EXIT_MMAP)
     reaper.obstructed = either(reaper.obstructed, both(in_the_way, negate(mm.unmapped)))
@@ -82,7 +95,13 @@ def mmget_not_zero(world: World, reaper: Reaper, task: Task) -> None:
 @reap_mm(at=ReapAt.MMGET, then=ReapAt.UP_READ_SKIPPED, call="mmget_not_zero", outcome="fails")
 def mmget_not_zero_fails(world: World, reaper: Reaper, task: Task) -> None:
     """mm_users is 0: somebody runs __mmput, or has run it."""
+    finds_no_users(world, reaper, task)
+
+
+def finds_no_users(world: World, reaper: Reaper, task: Task) -> None:
+    """mmget_not_zero found 0."""
     requires(negate(users_left(world, task.process.mm)), Guard.NO_USERS_LEFT)
+    reaper.found_no_users = True
 
 
 @reap_mm(at=ReapAt.SET_UNSTABLE, then=ReapAt.ZAP, call="set_bit(MMF_UNSTABLE)", commit="3f70dc38cec2")
@@ -209,6 +228,9 @@ def reaper_sets_skip(world: World, reaper: Reaper, task: Task) -> None:
 
 
 @oom_reap_task(at=ReapAt.PUT_TASK, then=ReapAt.WAIT, call="put_task_struct")
-def put_task(reaper: Reaper, task: Task) -> None:
+def put_task(world: World, reaper: Reaper, task: Task) -> None:
     """Drops the reference that came with the job and goes back to wait."""
+    world.announce(Event.JOB_DONE, reaper, task.process.mm)
     reaper.job = None
+    reaper.attempts = 0
+    forgets_job(reaper)

@@ -93,7 +93,7 @@ class Result(Enum):
 class Mm(Object):
     """struct mm_struct, with the routine __mmput that tears it down."""
 
-    mmput_at = program_counter("Where __mmput stands.", MmputAt)
+    mmput_at = program_counter("Where __mmput stands.", MmputAt, rest=(MmputAt.IDLE, MmputAt.RETURNED))
     executor = choice("Who runs __mmput.", Executor)
     blocked = flag("__mmput waits for something outside the protocol: I/O, or a holder of mmap_sem.")
 
@@ -151,7 +151,7 @@ class Process(Object):
 class Task(Object):
     """A thread."""
 
-    at = program_counter("Where it stands in do_exit.", TaskAt)
+    at = program_counter("Where it stands in do_exit.", TaskAt, rest=(TaskAt.RUN, TaskAt.DEAD))
     process: Any = fixed("Its thread group.", "Process")
     leader = fixed_flag("It is the thread group leader: the one that for_each_process meets.")
 
@@ -173,7 +173,7 @@ class Task(Object):
 class Killer(Object):
     """One allocating context, with the OOM killer that it may enter; one per OOM domain."""
 
-    at = program_counter("Where it stands.", KillAt)
+    at = program_counter("Where it stands.", KillAt, rest=(KillAt.IDLE,))
     memcg = fixed_flag("A memory cgroup's OOM: it walks the cgroup's tasks and waits for oom_lock.")
     current: Any = fixed("The thread that allocates, where it is one of the modelled ones.", "Task")
 
@@ -193,12 +193,13 @@ class Killer(Object):
 class Reaper(Object):
     """The kernel thread oom_reaper."""
 
-    at = program_counter("Where it stands.", ReapAt)
+    at = program_counter("Where it stands.", ReapAt, rest=(ReapAt.WAIT,))
     job: Any = reference("The task that it dequeued.", "Task")
     attempts = count("Failed attempts on this job; the bound is MAX_OOM_REAP_RETRIES.", upto="retries")
     holds_oom_lock = flag("It holds oom_lock.")
 
     passed = flag("It completed a pass since it dequeued its job.", history=True)
+    found_no_users = flag("An attempt since then found mm_users 0.", history=True)
     obstructed = flag(
         "A trylock since then failed because exit_mmap held or awaited mmap_sem before unmap_vmas had finished.",
         history=True,
@@ -208,7 +209,7 @@ class Reaper(Object):
 class Fault(Object):
     """Somebody who takes one page fault on an mm that is not its own to tear down."""
 
-    at = program_counter("Where it stands.", FaultAt)
+    at = program_counter("Where it stands.", FaultAt, rest=(FaultAt.IDLE, FaultAt.DONE))
     mm: Any = fixed("The mm that it faults on.", "Mm")
     kernel_thread = fixed_flag("PF_KTHREAD: a kernel thread that called use_mm.")
 

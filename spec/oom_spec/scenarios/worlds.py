@@ -199,14 +199,14 @@ FOREIGN_DOMAIN = Scenario(
         REAPER,
         killer("killer-A", eligible=("P1",)),
         killer("killer-B", eligible=("P2",)),
-        victim_mm(),
+        victim_mm(reapable=2),
         process("P1", "mm0"),
         BYSTANDER,
     ),
-    bounds=bounds(),
+    bounds=bounds(pages=2),
     ends=bystander_picked,
     ends_text="the bystander is picked",
-    limits=limits(1, ONE_THREAD),
+    limits=("two pages", "MAX_OOM_REAP_RETRIES = 1 instead of 10", ONE_THREAD, "one victim; the bystander ends the run when it is picked"),
 )
 
 MEMCG = Scenario(

@@ -1,0 +1,160 @@
+"""The one module that imports z3: a small typed surface over the parts that we use.
+
+z3-solver has no type hints, so its values appear as the opaque type `Expr`. Nothing here ever turns
+a z3 value into a Python truth value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum, unique
+from typing import Any, NewType
+
+from oom_spec.language.errors import SpecError
+
+OLDEST = (4, 12)
+"""The oldest z3 release that the encodings were tried with."""
+
+try:
+    import z3
+except ImportError as missing:
+    raise SpecError("z3 is not installed: `pip install z3-solver`, or run `make prove`, which installs it") from missing
+
+if tuple(z3.get_version()[:2]) < OLDEST:
+    raise SpecError(
+        f"z3 {z3.get_version_string()} is too old: install z3-solver {OLDEST[0]}.{OLDEST[1]} or newer"
+    )
+
+Expr = NewType("Expr", object)
+
+
+@unique
+class Answer(Enum):
+    """What a solver said."""
+
+    SAT = "sat"
+    UNSAT = "unsat"
+    UNKNOWN = "unknown"
+
+
+def version() -> str:
+    """``z3 4.13.0``"""
+    return f"z3 {z3.get_version_string()}"
+
+
+def bool_variable(name: str) -> Expr:
+    """A fresh truth variable."""
+    return Expr(z3.Bool(name))
+
+
+def vector_variable(name: str, width: int) -> Expr:
+    """A fresh bit-vector variable."""
+    return Expr(z3.BitVec(name, width))
+
+
+def bool_value(value: bool) -> Expr:
+    """A truth constant."""
+    return Expr(z3.BoolVal(value))
+
+
+def vector_value(value: int, width: int) -> Expr:
+    """A bit-vector constant."""
+    return Expr(z3.BitVecVal(value, width))
+
+
+def negate(value: Expr) -> Expr:
+    """Not."""
+    return Expr(z3.Not(value))
+
+
+def conjoin(values: Iterable[Expr]) -> Expr:
+    """And."""
+    return Expr(z3.And(list(values)))
+
+
+def disjoin(values: Iterable[Expr]) -> Expr:
+    """Or."""
+    return Expr(z3.Or(list(values)))
+
+
+def equals(left: Any, right: Any) -> Expr:
+    """Equality."""
+    return Expr(left == right)
+
+
+def at_least(left: Any, right: Any) -> Expr:
+    """Unsigned comparison of bit-vectors."""
+    return Expr(z3.UGE(left, right))
+
+
+def below(left: Any, right: Any) -> Expr:
+    """Unsigned comparison of bit-vectors."""
+    return Expr(z3.ULT(left, right))
+
+
+def add(left: Any, right: Any) -> Expr:
+    """Sum of bit-vectors; the caller sees to it that nothing wraps."""
+    return Expr(left + right)
+
+
+def resize(value: Any, width: int, wanted: int) -> Expr:
+    """A bit-vector cut or filled with zeros to ``wanted`` bits."""
+    if wanted > width:
+        return Expr(z3.ZeroExt(wanted - width, value))
+    return Expr(z3.Extract(wanted - 1, 0, value)) if wanted < width else Expr(value)
+
+
+def choose(condition: Expr, yes: Expr, no: Expr) -> Expr:
+    """If-then-else."""
+    return Expr(z3.If(condition, yes, no))
+
+
+def implies(condition: Expr, consequence: Expr) -> Expr:
+    """Implication."""
+    return Expr(z3.Implies(condition, consequence))
+
+
+def substitute(value: Expr, pairs: Sequence[tuple[Expr, Expr]]) -> Expr:
+    """``value`` with each left side replaced by its right side."""
+    return Expr(z3.substitute(value, *pairs))
+
+
+class Solver:
+    """A solver for quantifier-free bit-vectors."""
+
+    def __init__(self, logic: str | None = "QF_BV") -> None:
+        self._solver = z3.Solver() if logic is None else z3.SolverFor(logic)
+
+    def add(self, *values: Expr) -> None:
+        """Assert."""
+        self._solver.add(*values)
+
+    def push(self) -> None:
+        """Open a scope."""
+        self._solver.push()
+
+    def pop(self) -> None:
+        """Close the scope."""
+        self._solver.pop()
+
+    def check(self, seconds: float | None = None) -> Answer:
+        """Decide, giving up after ``seconds``; Ctrl-C counts as giving up and is raised again."""
+        if seconds is not None:
+            self._solver.set("timeout", max(1, int(seconds * 1000)))
+        result = self._solver.check()
+        if result == z3.sat:
+            return Answer.SAT
+        return Answer.UNSAT if result == z3.unsat else Answer.UNKNOWN
+
+    def reason(self) -> str:
+        """Why the last answer was unknown."""
+        return str(self._solver.reason_unknown())
+
+    def number(self, variable: Expr) -> int:
+        """The value of a bit-vector variable in the model."""
+        value = self._solver.model().eval(variable, model_completion=True)
+        return int(value.as_long())
+
+    def smt2(self) -> str:
+        """The assertions as SMT-LIB text."""
+        return str(self._solver.to_smt2())

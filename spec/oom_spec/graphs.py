@@ -1,0 +1,146 @@
+"""Questions that need the whole graph of reachable states: who is stuck, what stays possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from oom_spec.exploring import Exploration
+from oom_spec.generating import judge
+from oom_spec.language import terms
+from oom_spec.language.errors import SpecError
+from oom_spec.language.terms import Op, Term
+from oom_spec.lifting import HALTED
+from oom_spec.stepping import Variable
+
+
+@attrs.frozen(eq=False)
+class Stuck:
+    """An actor with work left that never acts again, in the first such state."""
+
+    actor: str
+    state: int
+    depth: int
+
+
+def _edges(exploration: Exploration) -> dict[int, list[tuple[int, int]]]:
+    if exploration.truncated or exploration.edges is None:
+        raise SpecError("this question needs the whole graph: explore with keep_edges, and to the end")
+    return exploration.edges
+
+
+def _counters(exploration: Exploration) -> list[Variable]:
+    return [v for v in exploration.instance.live if v.declaration.program_counter]
+
+
+def find_stuck(exploration: Exploration) -> Stuck | None:
+    """The nearest state in which some actor, not at rest, can never act again.
+
+    Panic, and the scenario's own end, are proper ends for everybody: a state that only leads there is
+    not held against the others. A step into such an end counts for the actor that takes it, and for
+    the others only where that actor has no other step.
+    """
+    edges = _edges(exploration)
+    packing = exploration.packing
+    counters = _counters(exploration)
+    bits = {variable.slot[1][0]: 1 << number for number, variable in enumerate(counters)}
+    everybody = (1 << len(counters)) - 1
+    acting = [bits.get(path.action.actor, 0) for path in exploration.instance.paths]
+    final = _final(exploration)
+    resting = [
+        (
+            packing.offsets[v.slot],
+            packing.mask(v.slot),
+            frozenset(code for code, value in enumerate(v.values) if value in v.declaration.rest),
+            1 << number,
+        )
+        for number, v in enumerate(counters)
+    ]
+
+    def rests(state: int) -> int:
+        return sum(bit for offset, mask, codes, bit in resting if state >> offset & mask in codes)
+
+    future: dict[int, int] = {}
+    onward: dict[int, list[int]] = {}
+    for state in exploration.parents:
+        if final(state) is not None:
+            future[state] = everybody
+            continue
+        targets = edges[state]
+        able = rests(state)
+        for _, number in targets:
+            able |= acting[number]
+        ending = [(t, n) for t, n in targets if final(t) is not None]
+        others = [(t, n) for t, n in targets if final(t) is None]
+        if any(not any(acting[m] == acting[n] for _, m in others) for _, n in ending):
+            able = everybody
+        future[state] = able
+        onward[state] = [t for t, _ in others]
+    _spread(exploration, onward, future)
+    depths = _depths(exploration)
+    for state in exploration.parents:
+        missing = everybody & ~future[state]
+        if missing:
+            name = next(v.slot[1][0] for n, v in enumerate(counters) if missing >> n & 1)
+            return Stuck(name, state, depths[state])
+    return None
+
+
+def _spread(exploration: Exploration, onward: dict[int, list[int]], marks: dict[int, int]) -> None:
+    """Let every state know the marks of all states that it can reach."""
+    order = list(exploration.parents)[::-1]
+    changed = True
+    while changed:
+        changed = False
+        for state in order:
+            mark = marks[state]
+            new = mark
+            for target in onward.get(state, ()):
+                new |= marks[target]
+            if new != mark:
+                marks[state] = new
+                changed = True
+
+
+def _final(exploration: Exploration) -> Callable[[int], object]:
+    instance = exploration.instance
+    ends: list[Term] = [instance.ends]
+    if HALTED not in instance.constants:
+        halted = next(v for v in instance.variables if v.slot == HALTED)
+        world = terms.const(terms.Sort(terms.Kind.OBJECT, "World"), "world")
+        field = terms.field(HALTED[0], halted.declaration.sort, (world,))
+        ends.append(terms.negate(terms.equals(field, instance.initial_term(halted))))
+    return judge(exploration.packing, [end for end in ends if end.op is not Op.CONST])
+
+
+def _depths(exploration: Exploration) -> dict[int, int]:
+    depths: dict[int, int] = {}
+    for state, parent in exploration.parents.items():
+        depths[state] = 0 if parent is None else depths[parent[0]] + 1
+    return depths
+
+
+def always_possible(
+    exploration: Exploration, goal: Term, *, without: Callable[[int], bool] | None = None
+) -> int | None:
+    """The first state from which no continuation reaches ``goal``; None if it always stays possible.
+
+    ``without`` names paths (by number) that nobody may count on, such as steps of the environment.
+    Final states (panic, the scenario's end) are not held to it.
+    """
+    edges = _edges(exploration)
+    reached = judge(exploration.packing, [goal])
+    final = _final(exploration)
+    marks: dict[int, int] = {}
+    onward: dict[int, list[int]] = {}
+    for state in exploration.parents:
+        marks[state] = int(reached(state) is not None or final(state) is not None)
+        onward[state] = [t for t, n in edges.get(state, ()) if without is None or not without(n)]
+    _spread(exploration, onward, marks)
+    return next((state for state, mark in marks.items() if not mark), None)
+
+
+def environment_paths(exploration: Exploration) -> Sequence[bool]:
+    """For each path, whether it is a step that nobody may count on."""
+    return [path.action.step.environment for path in exploration.instance.paths]

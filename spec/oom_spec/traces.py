@@ -1,0 +1,523 @@
+"""A run as data: who did what in which kernel function, and what it changed. Read and written as JSON and ITF.
+
+The column of a step is the thread that executes it: steps of __mmput belong to whoever dropped the
+last mm_users, so that a diagram shows threads, as commit messages do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+import attrs
+
+from oom_spec.exploring import Exploration, Hit, replay
+from oom_spec.instances import Action, Instance
+from oom_spec.language import Era, Object, Property, SpecError, Step, World
+from oom_spec.language import terms
+from oom_spec.language.steps import actor_parameter
+from oom_spec.language.terms import Kind, Op
+from oom_spec.lifting import Slot
+from oom_spec.protocol.state import Executor, Fault, Killer, Mm, Reaper, Task
+from oom_spec.reachable_values import slot_of
+from oom_spec.stepping import State
+
+SCHEMA = 1
+"""The version of the JSON form."""
+
+FOREIGN = "foreign"
+"""Column of the anonymous holders of mm_users, such as a /proc reader."""
+
+KWORKER = "kworker"
+"""Column of the worker that runs what mmput_async put off."""
+
+OTHERS = "others"
+"""Column of the rest of the environment: ksmd, khugepaged, and so on."""
+
+Stack = tuple[str, ...]
+"""Kernel functions that a thread is in, outermost first."""
+
+CALLERS: Mapping[str, str] = {
+    "exit_mm": "do_exit",
+    "__mmput": "mmput",
+    "exit_aio": "__mmput",
+    "ksm_exit": "__mmput",
+    "__ksm_exit": "ksm_exit",
+    "khugepaged_exit": "__mmput",
+    "__khugepaged_exit": "khugepaged_exit",
+    "exit_mmap": "__mmput",
+    "oom_reap_task": "oom_reaper",
+    "oom_reap_task_mm": "oom_reap_task",
+    "__oom_reap_task_mm": "oom_reap_task",
+    "__alloc_pages_may_oom": "__alloc_pages_slowpath",
+    "out_of_memory": "__alloc_pages_may_oom",
+    "select_bad_process": "out_of_memory",
+    "oom_evaluate_task": "select_bad_process",
+    "oom_kill_process": "out_of_memory",
+    "__oom_kill_process": "oom_kill_process",
+    "mark_oom_victim": "oom_kill_process",
+    "wake_oom_reaper": "oom_kill_process",
+    "queue_oom_reaper": "oom_kill_process",
+    "handle_mm_fault": "do_page_fault",
+}
+"""Who calls a modelled function, where that does not depend on the thread."""
+
+EXECUTORS: Mapping[str, Stack] = {
+    "Task": ("do_exit", "exit_mm", "mmput"),
+    FOREIGN: ("access_remote_vm", "mmput"),
+    KWORKER: ("mmput_async_fn",),
+    "Fault": ("use_mm", "mmput"),
+    "Reaper": ("oom_reaper", "oom_reap_task", "mmput"),
+}
+"""How each kind of thread comes to __mmput."""
+
+SCANNERS = ("ksmd", "khugepaged")
+
+FUNCTIONS: frozenset[str] = frozenset(
+    {*CALLERS, *CALLERS.values(), *(name for stack in EXECUTORS.values() for name in stack), *SCANNERS}
+)
+"""Functions that a diagram may name when a thread enters them."""
+
+
+def releases(era: Era) -> str:
+    """``v4.9 - v4.12``: the releases of an era, or its id where it has none."""
+    found = [name for name in era.aliases if name.startswith("v")]
+    if not found:
+        return era.id
+    return found[0] if len(found) == 1 else f"{found[0]} - {found[-1]}"
+
+
+@attrs.frozen
+class Place:
+    """Where a step stands in the code of its thread."""
+
+    column: str
+    frames: Stack
+    """The functions that it is in; without `call`, even where that is one of them."""
+    call: str
+    tail: Stack
+    """Functions that the call enters at once: ``__mmput`` after the last mmput."""
+    after: Stack
+    """Where the thread stands afterwards."""
+
+    def lines(self, before: Stack) -> list[tuple[int, str]]:
+        """(depth, name) of what a diagram prints: functions newly entered, the call, its tail."""
+        shared = 0
+        for old, new in zip(before, self.frames, strict=False):
+            if old != new:
+                break
+            shared += 1
+        names = [*self.frames[shared:], self.call, *self.tail]
+        return [(shared + number, name) for number, name in enumerate(names)]
+
+
+class Staging:
+    """Columns and call stacks of an instance's steps."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        objects = instance.structure.objects
+        self.kinds = {
+            name: kind.__name__ for kind in (Task, Reaper, Killer, Fault) for name in objects.get(kind.__name__, ())
+        }
+        self.columns: tuple[str, ...] = (*self.kinds, FOREIGN, KWORKER, OTHERS)
+        self.functions = frozenset(declared.kernel_function for declared in instance.era.steps)
+
+    def column(self, action: Action, value: Callable[[Slot], object]) -> str:
+        """The thread that executes ``action`` in the state that ``value`` reads."""
+        if action.step.actor is World:
+            return FOREIGN if action.step.kernel_function == "access_remote_vm" else OTHERS
+        return self.executor(action.actor, value) if action.step.actor is Mm else action.actor
+
+    def executor(self, mm: str, value: Callable[[Slot], object]) -> str:
+        """The thread that runs __mmput of ``mm``."""
+        runs = value(("Mm.executor", (mm,)))
+        objects, statics = self.instance.structure.objects, self.instance.structure.statics
+        if runs is Executor.TASK:
+            for task in objects.get("Task", ()):
+                process = str(statics["Task.process", task])
+                if statics["Process.mm", process] == mm and value(("Task.in_mmput", (task,))) is True:
+                    return task
+        if runs is Executor.KTHREAD:
+            for fault in objects.get("Fault", ()):
+                if statics["Fault.mm", fault] == mm and value(("Fault.pins", (fault,))) is False:
+                    return fault
+        if runs is Executor.REAPER and objects.get("Reaper"):
+            return objects["Reaper"][0]
+        return {Executor.FOREIGN: FOREIGN, Executor.WORKQUEUE: KWORKER}.get(cast(Executor, runs), OTHERS)
+
+    def place(self, action: Action, column: str, before: Stack) -> Place:
+        """Where ``action`` stands, for a thread that was in ``before``."""
+        step = action.step
+        call = step.call
+        entering = call in self.functions or call in FUNCTIONS
+        if entering and call in CALLERS:
+            frames = self._chain(action, call, column, before)[:-1]
+        elif entering and call == step.kernel_function:
+            frames = self._chain(action, call, column, before)[:-1]
+        elif call == "__alloc_pages_slowpath":
+            frames = ()
+        else:
+            frames = self._chain(action, step.kernel_function, column, before)
+        tail = ("__mmput",) if (call, step.outcome) == ("mmput", "last") else ()
+        return Place(column, frames, call, tail, (*frames, call, *tail) if entering else frames)
+
+    def _chain(self, action: Action, function: str, column: str, before: Stack) -> Stack:
+        """The call stack down to ``function``, included."""
+        if function == "scanner":
+            return (SCANNERS[0 if self.instance.structure.statics["Mm.ksmd", action.arguments["mm"]] else 1],)
+        chain = [function]
+        while (caller := self._caller(chain[0], action)) is not None:
+            chain.insert(0, caller)
+        if action.step.actor is Mm:
+            if "__mmput" not in chain:
+                chain.insert(0, "__mmput")
+            below = chain[chain.index("__mmput") :]
+            return (*EXECUTORS.get(self.kinds.get(column, column), ()), *below)
+        at = action.step.at
+        if at is not None and at.name.startswith("DYING") and "oom_kill_process" not in before:
+            chain = [name for name in chain if name != "oom_kill_process"]
+        return tuple(chain)
+
+    def _caller(self, function: str, action: Action) -> str | None:
+        if action.step.actor is Killer and function in ("out_of_memory", "__alloc_pages_may_oom"):
+            if self.instance.structure.statics["Killer.memcg", action.actor]:
+                return "mem_cgroup_out_of_memory" if function == "out_of_memory" else None
+        if function == "__oom_reap_task_mm" and "oom_reap_task_mm" in self.functions:
+            return "oom_reap_task_mm"
+        return CALLERS.get(function)
+
+
+def subjects(action: Action) -> tuple[str, ...]:
+    """The objects that a reader cannot know from the actor: those of killers, the reaper, the environment."""
+    step = action.step
+    if step.actor not in (Killer, Reaper, World):
+        return ()
+    acting = actor_parameter(step) if step.actor is not World else ""
+    return tuple(
+        action.arguments[name]
+        for name, kind in step.parameters
+        if kind is not World and name != acting and name not in step.binds
+    )
+
+
+def remark_of(outcome: str, about: Sequence[str]) -> str:
+    """The comment behind a call: ``P1.t0: set``."""
+    return ": ".join(part for part in (", ".join(about), outcome) if part)
+
+
+@attrs.frozen
+class Change:
+    """One variable that a step changed, values as text."""
+
+    name: str
+    before: str
+    after: str
+
+
+@attrs.frozen
+class Taken:
+    """One step of a run."""
+
+    action: str
+    """Id of step and objects."""
+    actor: str
+    column: str
+    function: str
+    """The kernel function that it is a part of."""
+    call: str
+    outcome: str
+    about: tuple[str, ...]
+    """Objects that are worth naming beside the call."""
+    frames: Stack
+    tail: Stack
+    changes: tuple[Change, ...]
+    race: bool
+    """Another thread wrote what it reads, or reads or writes what it wrote."""
+
+    @property
+    def remark(self) -> str:
+        """The comment behind the call."""
+        return remark_of(self.outcome, self.about)
+
+    def lines(self, before: Stack) -> list[tuple[int, str]]:
+        """As `Place.lines`."""
+        return Place(self.column, self.frames, self.call, self.tail, ()).lines(before)
+
+    def stack_after(self) -> Stack:
+        """Where its thread stands afterwards."""
+        entering = self.tail or self.call in FUNCTIONS or self.call == self.function
+        return (*self.frames, self.call, *self.tail) if entering else self.frames
+
+
+@attrs.frozen
+class Run:
+    """A run of an era in a scenario, with what it violates, if anything."""
+
+    era: str
+    releases: str
+    scenario: str
+    start: tuple[Taken, ...]
+    """From the cold start to where the scenario starts; empty if it starts cold."""
+    steps: tuple[Taken, ...]
+    property: str | None = None
+    statement: str = ""
+    depth: int | None = None
+    """Steps from the scenario's start to the violation, the judged step included."""
+    titles: Mapping[str, str] = attrs.field(factory=dict)
+    """What to call each column."""
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The threads that take part after the start."""
+        return columns_of(self.steps, self.titles)
+
+
+def columns_of(steps: Iterable[Taken], titles: Mapping[str, str]) -> tuple[str, ...]:
+    """The threads of ``steps`` in the order of ``titles``."""
+    present = {taken.column for taken in steps}
+    return tuple(column for column in titles if column in present)
+
+
+def run_of(
+    instance: Instance,
+    steps: Sequence[Action],
+    *,
+    start: Sequence[Action] = (),
+    violated: Property | None = None,
+    depth: int | None = None,
+) -> Run:
+    """The run that takes ``start`` and then ``steps`` from the cold start.
+
+    Raises `SpecError` where a step cannot be taken.
+    """
+    whole = [*start, *steps]
+    states = replay(instance, whole)
+    taken = _describe(instance, whole, states)
+    return Run(
+        era=instance.era.id,
+        releases=releases(instance.era),
+        scenario=instance.scenario.id,
+        start=tuple(taken[: len(start)]),
+        steps=tuple(taken[len(start) :]),
+        property=None if violated is None else violated.id,
+        statement="" if violated is None else violated.statement,
+        depth=depth,
+        titles=_titles(instance, states[-1]),
+    )
+
+
+def run_to(exploration: Exploration, hit: Hit) -> Run:
+    """The shortest run to what an exploration found."""
+    return run_of(
+        exploration.instance,
+        exploration.run_to(hit),
+        start=exploration.prefix_run,
+        violated=hit.check.property,
+        depth=hit.depth,
+    )
+
+
+def _describe(instance: Instance, actions: Sequence[Action], states: Sequence[State]) -> list[Taken]:
+    staging = Staging(instance)
+    store = instance.concrete
+    stacks: dict[str, Stack] = {}
+    columns: list[str] = []
+    changed: list[list[tuple[Slot, Change]]] = []
+    places: list[Place] = []
+    for action, before, after in zip(actions, states, states[1:], strict=True):
+        store.load(before)
+        column = staging.column(action, store.value)
+        place = staging.place(action, column, stacks.get(column, ()))
+        stacks[column] = place.after
+        columns.append(column)
+        places.append(place)
+        changed.append(
+            [
+                (variable.slot, Change(variable.name, variable.show(old), variable.show(new)))
+                for variable, old, new in zip(store.variables, before, after, strict=True)
+                if old != new
+            ]
+        )
+    racing = _racing(instance, actions, columns, [{slot for slot, _ in each} for each in changed])
+    return [
+        Taken(
+            action=action.id,
+            actor=action.actor,
+            column=place.column,
+            function=action.step.kernel_function,
+            call=place.call,
+            outcome=action.step.outcome,
+            about=subjects(action),
+            frames=place.frames,
+            tail=place.tail,
+            changes=tuple(change for _, change in changes),
+            race=race,
+        )
+        for action, place, changes, race in zip(actions, places, changed, racing, strict=True)
+    ]
+
+
+def _racing(
+    instance: Instance, actions: Sequence[Action], columns: Sequence[str], written: Sequence[set[Slot]]
+) -> list[bool]:
+    """Which steps conflict with a step of another column: one of the two writes what both touch."""
+    reads: dict[str, set[Slot]] = {}
+    for path in instance.paths:
+        found = reads.setdefault(path.action.id, set())
+        for term in (path.condition, *path.updates.values()):
+            found.update(slot_of(leaf) for leaf in terms.leaves(term, Op.FIELD))
+    racing = [False] * len(actions)
+    writer: dict[Slot, int] = {}
+    readers: dict[Slot, list[int]] = {}
+    for number, action in enumerate(actions):
+        others: set[int] = set()
+        for slot in reads.get(action.id, set()) | written[number]:
+            if slot in writer:
+                others.add(writer[slot])
+        for slot in written[number]:
+            others.update(readers.pop(slot, ()))
+            writer[slot] = number
+        for slot in reads.get(action.id, set()):
+            readers.setdefault(slot, []).append(number)
+        for other in others:
+            if columns[other] != columns[number]:
+                racing[other] = racing[number] = True
+    return racing
+
+
+def _titles(instance: Instance, end: State) -> dict[str, str]:
+    """Column titles in the order of the columns: kernel-like names that keep the instance's."""
+    structure = instance.structure
+    store = instance.concrete
+    store.load(end)
+    titles = {}
+    for column, kind in Staging(instance).kinds.items():
+        if kind == "Task":
+            process = str(structure.statics["Task.process", column])
+            if store.value(("Process.oom_mm", (process,))) is True or store.value(("Process.sigkill", (process,))):
+                role = "victim"
+            else:
+                role = "bystander" if structure.statics["Process.bystander", process] else "task"
+            titles[column] = f"{role} ({column})"
+        elif kind == "Reaper":
+            titles[column] = "oom_reaper" if column == "reaper" else f"oom_reaper ({column})"
+        else:
+            role = "killer" if kind == "Killer" else "kthread"
+            titles[column] = column if column.startswith(role) else f"{role} ({column})"
+    return {**titles, FOREIGN: FOREIGN, KWORKER: KWORKER, OTHERS: OTHERS}
+
+
+# -- JSON ------------------------------------------------------------------------------------
+
+
+def to_json(run: Run) -> str:
+    """The JSON form: one object with a schema number."""
+    data = attrs.asdict(run)
+    return json.dumps({"schema": SCHEMA, **data}, indent=1) + "\n"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(
+            f"line {error.lineno}: not valid JSON ({error.msg}): the file is damaged or cut off; write it again"
+        ) from None
+    if not isinstance(data, dict):
+        raise SpecError("this JSON is no run: expected one object with `schema`, `era`, `scenario` and `steps`")
+    if data.get("schema") != SCHEMA:
+        raise SpecError(f"schema {data.get('schema')!r} is not known here: this version reads schema {SCHEMA}")
+    for name in ("era", "scenario"):
+        if not isinstance(data.get(name), str):
+            raise SpecError(f"`{name}` is missing or no text: this JSON is no run")
+    return data
+
+
+def heading_of(text: str) -> tuple[str, str]:
+    """The ids of the era and the scenario that a JSON run belongs to.
+
+    Raises `SpecError` where the text is no run.
+    """
+    data = _object(text)
+    return data["era"], data["scenario"]
+
+
+def from_json(text: str, instance: Instance, properties: Sequence[Property] = ()) -> Run:
+    """Read a run back: its action ids are looked up in ``instance`` and replayed.
+
+    ``properties`` are looked up by the id that the file names, if it names one.
+    Raises `SpecError`, saying what is wrong, for a text that is no run of this instance.
+    """
+    data = _object(text)
+    for name, mine in (("era", instance.era.id), ("scenario", instance.scenario.id)):
+        if data[name] != mine:
+            raise SpecError(f"this run belongs to {name} {data[name]!r}, not to {mine!r}: replay it there")
+    known = {action.id: action for action in instance.actions}
+
+    def actions(name: str) -> list[Action]:
+        given = data.get(name)
+        if not isinstance(given, list):
+            raise SpecError(f"`{name}` is missing or no list: this JSON is no run")
+        found = []
+        for number, each in enumerate(given, 1):
+            wanted = each.get("action") if isinstance(each, dict) else None
+            if not isinstance(wanted, str) or wanted not in known:
+                raise SpecError(
+                    f"{name}: step {number} is {wanted!r}, which is no action of era {instance.era.id} "
+                    f"in scenario {instance.scenario.id}"
+                )
+            found.append(known[wanted])
+        return found
+
+    start, steps = actions("start"), actions("steps")
+    violated, depth = data.get("property"), data.get("depth")
+    by_id = {each.id: each for each in properties}
+    if violated is not None and violated not in by_id and properties:
+        raise SpecError(f"the run names the property {violated!r}, which is unknown here")
+    if depth is not None and (not isinstance(depth, int) or depth != len(steps)):
+        raise SpecError(f"depth {depth!r} does not fit a run of {len(steps)} steps: the file is damaged or cut off")
+    _can_be_taken(instance, [*start, *steps])
+    run = run_of(instance, steps, start=start, violated=by_id.get(violated), depth=depth)
+    return attrs.evolve(run, property=violated) if isinstance(violated, str) else run
+
+
+def _can_be_taken(instance: Instance, run: Sequence[Action]) -> None:
+    try:
+        replay(instance, run)
+    except SpecError as error:
+        text = str(error).removeprefix("internal error: ").partition("; please")[0]
+        raise SpecError(f"the run does not replay: {text}") from None
+
+
+# -- ITF -------------------------------------------------------------------------------------
+
+
+def to_itf(run: Run, instance: Instance) -> str:
+    """The run in the Informal Trace Format of Apalache: one state per step, from the cold start."""
+    known = {action.id: action for action in instance.actions}
+    taken = [*run.start, *run.steps]
+    states = replay(instance, [known[each.action] for each in taken])
+    names = [variable.name for variable in instance.variables]
+    kinds = {Kind.BOOL: "Bool", Kind.COUNT: "Int", Kind.CHOICE: "Str", Kind.OBJECT: "Str"}
+    written = []
+    for number, state in enumerate(states):
+        values: dict[str, object] = {"#meta": {"index": number, "action": taken[number - 1].action if number else "init"}}
+        for variable, code in zip(instance.variables, state, strict=True):
+            value = variable.values[code]
+            values[variable.name] = value if isinstance(value, bool | int) else variable.show(code)
+        written.append(values)
+    meta = {
+        "format": "ITF",
+        "format-description": "https://apalache.informal.systems/docs/adr/015adr-trace.html",
+        "schema": SCHEMA,
+        "description": f"era {run.era}, scenario {run.scenario}",
+        "violated": run.property,
+        "varTypes": {v.name: kinds[v.declaration.sort.kind] for v in instance.variables},
+    }
+    return json.dumps({"#meta": meta, "vars": names, "states": written}, indent=1) + "\n"
+
+
+__all__ = ["Change", "Object", "Place", "Run", "Staging", "Step", "Taken", "from_json", "run_of", "run_to", "to_itf", "to_json"]

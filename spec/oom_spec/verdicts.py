@@ -1,0 +1,150 @@
+"""Verdicts: the words, and what stands behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, unique
+
+import attrs
+
+SCHEMA = 1
+
+
+@unique
+class Word(Enum):
+    """The words for a verdict, from the worst to the best; nothing else is ever printed."""
+
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+    VACUOUS = "vacuous"
+    BOUNDED = "bounded"
+    PROVED_INSTANCE = "proved-instance"
+    PROVED = "proved"
+    NOT_APPLICABLE = "not-applicable"
+
+    @property
+    def exit_status(self) -> int:
+        """What `oomspec check` exits with: 0 holds, 1 violated or vacuous, 3 unknown."""
+        if self in (Word.VIOLATED, Word.VACUOUS):
+            return 1
+        return 3 if self is Word.UNKNOWN else 0
+
+
+@attrs.frozen(eq=False)
+class Verdict:
+    """What was computed of one property in one era and one scenario."""
+
+    era: str
+    aliases: Sequence[str]
+    property: str
+    scenario: str
+    word: Word
+    method: str
+    """``explore``, ``bounded``, or ``explore+bounded``."""
+    depth: int | None = None
+    """Steps of the shortest violating run, from the scenario's start."""
+    bound: int | None = None
+    """For `bounded`: no violation within so many steps."""
+    strict: Word | None = None
+    """The verdict if no excuse (N3) is accepted; None where the property knows no excuse."""
+    strict_depth: int | None = None
+    excuses: Mapping[str, int] = attrs.field(factory=dict)
+    """Each excuse that some run needs, with the depth of the shortest such run."""
+    checked_by: Sequence[str] = ()
+    limits: Sequence[str] = ()
+    """What the verdict does not speak of, because the scenario fixes it."""
+    run: Sequence[str] = ()
+    """Ids of the actions of the violating run."""
+    excuse_runs: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    """For each excuse, the shortest run that uses it."""
+    states: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    """Why it is unknown, vacuous or not applicable."""
+    touched: bool = True
+    """The antecedent was reached, so the scenario says something about the property."""
+
+    @property
+    def text(self) -> str:
+        """The word with what belongs to it: ``violated at 40``, ``bounded 25``."""
+        if self.word is Word.VIOLATED:
+            return f"violated at {self.depth}"
+        if self.word is Word.BOUNDED:
+            return f"bounded {self.bound}"
+        return self.word.value
+
+    def as_json(self, expected: str | None = None) -> dict[str, object]:
+        """The object that `--json` prints."""
+        return {
+            "schema": SCHEMA,
+            "era": self.era,
+            "aliases": list(self.aliases),
+            "property": self.property,
+            "scenario": self.scenario,
+            "verdict": self.word.value,
+            "method": self.method,
+            "bound": self.bound,
+            "depth": self.depth,
+            "strict": None if self.strict is None else self.strict.value,
+            "strict_depth": self.strict_depth,
+            "seconds": round(self.seconds, 3),
+            "states": self.states,
+            "checked_by": list(self.checked_by),
+            "excuses": dict(self.excuses),
+            "excuse_runs": {name: list(run) for name, run in self.excuse_runs.items()},
+            "limits": list(self.limits),
+            "run": list(self.run),
+            "reason": self.reason,
+            "expected": expected,
+        }
+
+
+@attrs.frozen(eq=False)
+class Cell:
+    """One property in one era, over all scenarios that can touch it."""
+
+    era: str
+    aliases: Sequence[str]
+    property: str
+    verdicts: Sequence[Verdict]
+
+    @property
+    def touching(self) -> Sequence[Verdict]:
+        """The verdicts of the scenarios that say something about the property."""
+        return [v for v in self.verdicts if v.touched]
+
+    @property
+    def leading(self) -> Verdict:
+        """The verdict that decides the cell: the shortest violation, else the worst word."""
+        candidates = self.touching or list(self.verdicts)
+        order = list(Word)
+        return min(
+            candidates,
+            key=lambda v: (order.index(v.word), v.depth if v.depth is not None else 0, v.scenario),
+        )
+
+    @property
+    def word(self) -> Word:
+        """The verdict of the cell."""
+        if all(v.word is Word.NOT_APPLICABLE for v in self.verdicts):
+            return Word.NOT_APPLICABLE
+        if not self.touching:
+            return Word.VACUOUS
+        return self.leading.word
+
+    @property
+    def violated_in(self) -> dict[str, int]:
+        """Scenario and depth of each violation."""
+        return {v.scenario: v.depth or 0 for v in self.verdicts if v.word is Word.VIOLATED}
+
+    @property
+    def excuses(self) -> list[str]:
+        """The excuses that some scenario's verdict leans on."""
+        return sorted({name for v in self.verdicts for name in v.excuses})
+
+    @property
+    def only_by_excuse(self) -> bool:
+        """It holds, but in some scenario only because an excuse is accepted."""
+        return self.word in (Word.PROVED, Word.PROVED_INSTANCE, Word.BOUNDED) and any(
+            v.strict is Word.VIOLATED for v in self.verdicts
+        )
