@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import cast
 
 import attrs
 
@@ -115,7 +114,7 @@ def watches_of(instance: Instance, finding: Finding, checks: Iterable[Check]) ->
 def _is_excuse(subject: Property, member: Enum) -> Callable[..., bool]:
     def formula(*arguments: object) -> bool:
         assert subject.excuses is not None
-        return cast(bool, subject.excuses(*arguments) == member)
+        return subject.excuses(member, *arguments)
 
     return formula
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from oom_spec.exploring import Exploration
+from oom_spec.exploring import Exploration, Hit
 from oom_spec.generating import judge
+from oom_spec.instances import Action
 from oom_spec.language import terms
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Op, Term
@@ -58,22 +59,29 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
         for number, v in enumerate(counters)
     ]
 
+    points = max((offset + mask.bit_length() for offset, mask, _, _ in resting), default=0)
+    known: dict[int, int] = {}
+
     def rests(state: int) -> int:
-        return sum(bit for offset, mask, codes, bit in resting if state >> offset & mask in codes)
+        at = state & ((1 << points) - 1)  # program counters sit lowest
+        if at not in known:
+            known[at] = sum(bit for offset, mask, codes, bit in resting if at >> offset & mask in codes)
+        return known[at]
 
     future: dict[int, int] = {}
     onward: dict[int, list[int]] = {}
+    ends = {state for state in exploration.parents if final(state) is not None}
     for state in exploration.parents:
-        if final(state) is not None:
+        if state in ends:
             future[state] = everybody
             continue
         targets = edges[state]
         able = rests(state)
         for _, number in targets:
             able |= acting[number]
-        ending = [(t, n) for t, n in targets if final(t) is not None]
-        others = [(t, n) for t, n in targets if final(t) is None]
-        if any(not any(acting[m] == acting[n] for _, m in others) for _, n in ending):
+        ending = [edge for edge in targets if edge[0] in ends]
+        others = [edge for edge in targets if edge[0] not in ends] if ending else targets
+        if ending and any(not any(acting[m] == acting[n] for _, m in others) for _, n in ending):
             able = everybody
         future[state] = able
         onward[state] = [t for t, _ in others]
@@ -139,6 +147,11 @@ def always_possible(
         onward[state] = [t for t, n in edges.get(state, ()) if without is None or not without(n)]
     _spread(exploration, onward, marks)
     return next((state for state, mark in marks.items() if not mark), None)
+
+
+def path_to(exploration: Exploration, state: int) -> list[Action]:
+    """The shortest run to a state."""
+    return exploration.run_to(Hit(0, state, None, None))
 
 
 def environment_paths(exploration: Exploration) -> Sequence[bool]:

@@ -15,10 +15,9 @@ import attrs
 
 from oom_spec.exploring import Exploration, Hit, replay
 from oom_spec.instances import Action, Instance
-from oom_spec.language import Era, Object, Property, SpecError, Step, World
-from oom_spec.language import terms
+from oom_spec.language import Era, Property, SpecError, World, terms
 from oom_spec.language.steps import actor_parameter
-from oom_spec.language.terms import Kind, Op
+from oom_spec.language.terms import Op
 from oom_spec.lifting import Slot
 from oom_spec.protocol.state import Executor, Fault, Killer, Mm, Reaper, Task
 from oom_spec.reachable_values import slot_of
@@ -153,9 +152,7 @@ class Staging:
         step = action.step
         call = step.call
         entering = call in self.functions or call in FUNCTIONS
-        if entering and call in CALLERS:
-            frames = self._chain(action, call, column, before)[:-1]
-        elif entering and call == step.kernel_function:
+        if entering and (call in CALLERS or call == step.kernel_function):
             frames = self._chain(action, call, column, before)[:-1]
         elif call == "__alloc_pages_slowpath":
             frames = ()
@@ -182,9 +179,9 @@ class Staging:
         return tuple(chain)
 
     def _caller(self, function: str, action: Action) -> str | None:
-        if action.step.actor is Killer and function in ("out_of_memory", "__alloc_pages_may_oom"):
-            if self.instance.structure.statics["Killer.memcg", action.actor]:
-                return "mem_cgroup_out_of_memory" if function == "out_of_memory" else None
+        entry = function in ("out_of_memory", "__alloc_pages_may_oom")
+        if entry and action.step.actor is Killer and self.instance.structure.statics["Killer.memcg", action.actor]:
+            return "mem_cgroup_out_of_memory" if function == "out_of_memory" else None
         if function == "__oom_reap_task_mm" and "oom_reap_task_mm" in self.functions:
             return "oom_reap_task_mm"
         return CALLERS.get(function)
@@ -232,7 +229,9 @@ class Taken:
     about: tuple[str, ...]
     """Objects that are worth naming beside the call."""
     frames: Stack
+    """As in `Place`, like the next two."""
     tail: Stack
+    after: Stack
     changes: tuple[Change, ...]
     race: bool
     """Another thread wrote what it reads, or reads or writes what it wrote."""
@@ -244,12 +243,7 @@ class Taken:
 
     def lines(self, before: Stack) -> list[tuple[int, str]]:
         """As `Place.lines`."""
-        return Place(self.column, self.frames, self.call, self.tail, ()).lines(before)
-
-    def stack_after(self) -> Stack:
-        """Where its thread stands afterwards."""
-        entering = self.tail or self.call in FUNCTIONS or self.call == self.function
-        return (*self.frames, self.call, *self.tail) if entering else self.frames
+        return Place(self.column, self.frames, self.call, self.tail, self.after).lines(before)
 
 
 @attrs.frozen
@@ -309,13 +303,13 @@ def run_of(
     )
 
 
-def run_to(exploration: Exploration, hit: Hit) -> Run:
-    """The shortest run to what an exploration found."""
+def run_to(exploration: Exploration, hit: Hit, violated: Property) -> Run:
+    """The shortest run to what an exploration found of a property."""
     return run_of(
         exploration.instance,
         exploration.run_to(hit),
         start=exploration.prefix_run,
-        violated=hit.check.property,
+        violated=violated,
         depth=hit.depth,
     )
 
@@ -327,7 +321,7 @@ def _describe(instance: Instance, actions: Sequence[Action], states: Sequence[St
     columns: list[str] = []
     changed: list[list[tuple[Slot, Change]]] = []
     places: list[Place] = []
-    for action, before, after in zip(actions, states, states[1:], strict=True):
+    for action, before, after in zip(actions, states[:-1], states[1:], strict=True):
         store.load(before)
         column = staging.column(action, store.value)
         place = staging.place(action, column, stacks.get(column, ()))
@@ -353,6 +347,7 @@ def _describe(instance: Instance, actions: Sequence[Action], states: Sequence[St
             about=subjects(action),
             frames=place.frames,
             tail=place.tail,
+            after=place.after,
             changes=tuple(change for _, change in changes),
             race=race,
         )
@@ -480,7 +475,7 @@ def from_json(text: str, instance: Instance, properties: Sequence[Property] = ()
     if depth is not None and (not isinstance(depth, int) or depth != len(steps)):
         raise SpecError(f"depth {depth!r} does not fit a run of {len(steps)} steps: the file is damaged or cut off")
     _can_be_taken(instance, [*start, *steps])
-    run = run_of(instance, steps, start=start, violated=by_id.get(violated), depth=depth)
+    run = run_of(instance, steps, start=start, violated=by_id.get(str(violated)), depth=depth)
     return attrs.evolve(run, property=violated) if isinstance(violated, str) else run
 
 
@@ -501,10 +496,11 @@ def to_itf(run: Run, instance: Instance) -> str:
     taken = [*run.start, *run.steps]
     states = replay(instance, [known[each.action] for each in taken])
     names = [variable.name for variable in instance.variables]
-    kinds = {Kind.BOOL: "Bool", Kind.COUNT: "Int", Kind.CHOICE: "Str", Kind.OBJECT: "Str"}
+    kinds: dict[type, str] = {bool: "Bool", int: "Int"}
     written = []
     for number, state in enumerate(states):
-        values: dict[str, object] = {"#meta": {"index": number, "action": taken[number - 1].action if number else "init"}}
+        action = taken[number - 1].action if number else "init"
+        values: dict[str, object] = {"#meta": {"index": number, "action": action}}
         for variable, code in zip(instance.variables, state, strict=True):
             value = variable.values[code]
             values[variable.name] = value if isinstance(value, bool | int) else variable.show(code)
@@ -515,9 +511,7 @@ def to_itf(run: Run, instance: Instance) -> str:
         "schema": SCHEMA,
         "description": f"era {run.era}, scenario {run.scenario}",
         "violated": run.property,
-        "varTypes": {v.name: kinds[v.declaration.sort.kind] for v in instance.variables},
+        "varTypes": {v.name: kinds.get(type(v.values[-1]), "Str") for v in instance.variables},
     }
     return json.dumps({"#meta": meta, "vars": names, "states": written}, indent=1) + "\n"
 
-
-__all__ = ["Change", "Object", "Place", "Run", "Staging", "Step", "Taken", "from_json", "run_of", "run_to", "to_itf", "to_json"]

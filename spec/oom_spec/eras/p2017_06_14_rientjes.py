@@ -5,7 +5,7 @@ from oom_spec.language import Era, Standing, Verified, World
 from oom_spec.protocol import reaper
 from oom_spec.protocol.names import Event
 from oom_spec.protocol.points import ReapAt
-from oom_spec.protocol.reaper import completes_pass, gives_up, oom_reap_task, reap_mm
+from oom_spec.protocol.reaper import clears_link, completes_pass, gives_up, oom_reap_task, reap_mm
 from oom_spec.protocol.state import Reaper, Task
 
 MAIL = "alpine.DEB.2.10.1706141632100.93071@chino.kir.corp.google.com"
@@ -48,7 +48,7 @@ def skip_after_give_up(world: World, reaper: Reaper, task: Task) -> None:
 @oom_reap_task(at=ReapAt.LINK_NULL, then=ReapAt.PUT_TASK, call="tsk->oom_reaper_list = NULL", verified=Verified.MAIL)
 def link_null(reaper: Reaper, task: Task) -> None:
     """Done, with or without MMF_OOM_SKIP: where mm_users was 0, __mmput is left to set it."""
-    task.linked = False
+    clears_link(task)
 
 
 RIENTJES = Era(

@@ -8,7 +8,7 @@ from oom_spec.protocol import kill, reaper
 from oom_spec.protocol.derived import oom_lock_taken, users_left
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import KillAt, MmputAt, ReapAt
-from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, pops, takes_read_lock
+from oom_spec.protocol.reaper import attempts_exhausted, clears_link, fails_trylock, pops, takes_read_lock
 from oom_spec.protocol.state import Excuse, Executor, Killer, Mm, Process, Reaper, Task
 
 MAIL = "201706162122.ACE95321.tOFLOOVFFHMSJQ@I-love.SAKURA.ne.jp"
@@ -100,7 +100,7 @@ def retry(reaper: Reaper, task: Task) -> None:
 @oom_reap_task(at=ReapAt.LINK_NULL, then=ReapAt.SKIP_OOM_LOCK, call="tsk->oom_reaper_list = NULL")
 def link_null(reaper: Reaper, task: Task) -> None:
     """As before; then MMF_OOM_SKIP is set under oom_lock."""
-    task.linked = False
+    clears_link(task)
 
 
 @oom_reap_task(at=ReapAt.SKIP_OOM_LOCK, then=ReapAt.SET_SKIP, call="mutex_lock(oom_lock)", waits=True)
@@ -125,7 +125,7 @@ def skip_oom_unlock(reaper: Reaper, task: Task) -> None:
 
 def drops_pin(mm: Mm) -> None:
     """MMF_OOM_REAPING is cleared, mm_users - 1."""
-    requires(mm.pinned_by_mark, Guard.MM_PINNED)
+    requires(mm.pinned_by_mark, Guard.PINNED)
     mm.pinned_by_mark = False
 
 
@@ -150,7 +150,7 @@ def mmput_async_not_last(world: World, reaper: Reaper, task: Task) -> None:
 @oom_reap_task(at=ReapAt.MMPUT_MARK, then=ReapAt.PUT_TASK, call="test_bit(MMF_OOM_REAPING)", outcome="clear")
 def no_pin(reaper: Reaper, task: Task) -> None:
     """The pin was dropped before, by a job for the same mm."""
-    requires(negate(task.process.mm.pinned_by_mark), Guard.NO_USERS_LEFT)
+    requires(negate(task.process.mm.pinned_by_mark), Guard.NOT_PINNED)
 
 
 TETSUO = Era(

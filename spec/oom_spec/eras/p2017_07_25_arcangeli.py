@@ -2,7 +2,8 @@
 
 Who comes first sets MMF_OOM_SKIP; who finds it set waits (exit_mmap) or leaves (the reaper). The part
 of the patch that the replies quote does not touch __mmput, so it still sets the flag at its end: by
-then it is set already.
+then it is set already. The reaper publishes the flag before its walk, which N2r counts as a violation;
+oom_lock is what keeps a scan from acting on it.
 """
 
 from functools import partial
@@ -49,14 +50,14 @@ def reaper_comes_second(reaper: Reaper, task: Task) -> None:
 @reap_mm(at=ReapAt.MMPUT_ASYNC, then=ReapAt.UNLOCK_TRUE, call="mmput_async", outcome="nothing pinned")
 def no_mmput_async(reaper: Reaper, task: Task) -> None:
     """mmget_not_zero had failed: there is no mm_users to drop."""
-    requires(negate(task.process.mm.pinned_by_reaper), Guard.NO_USERS_LEFT)
+    requires(negate(task.process.mm.pinned_by_reaper), Guard.NOT_PINNED)
 
 
 @reap_mm(at=ReapAt.MMPUT_ASYNC, then=ReapAt.UNLOCK_TRUE, call="mmput_async", outcome="last")
 def mmput_async_last(world: World, reaper: Reaper, task: Task) -> None:
     """The reaper's was the last mm_users: a kworker runs __mmput."""
     mm = task.process.mm
-    requires(mm.pinned_by_reaper, Guard.MM_PINNED)
+    requires(mm.pinned_by_reaper, Guard.PINNED)
     mm.pinned_by_reaper = False
     requires(negate(users_left(world, mm)), Guard.LAST_USER)
     mm.executor = Executor.WORKQUEUE
@@ -68,7 +69,7 @@ def mmput_async_last(world: World, reaper: Reaper, task: Task) -> None:
 def mmput_async_not_last(world: World, reaper: Reaper, task: Task) -> None:
     """Somebody else still uses the mm."""
     mm = task.process.mm
-    requires(mm.pinned_by_reaper, Guard.MM_PINNED)
+    requires(mm.pinned_by_reaper, Guard.PINNED)
     mm.pinned_by_reaper = False
     requires(users_left(world, mm), Guard.NOT_LAST_USER)
 

@@ -42,6 +42,10 @@ class Era:
     removed: tuple[str, ...] = ()
     """Ids of the parent's steps that are gone."""
 
+    def without(self, ids: tuple[str, ...]) -> Era:
+        """This era with some steps left out: a question about it, not another era."""
+        return attrs.evolve(self, parent=self, added=(), replaced=(), removed=ids)
+
     @property
     def steps(self) -> tuple[Step, ...]:
         """All steps of this era.

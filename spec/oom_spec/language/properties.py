@@ -42,10 +42,9 @@ class Property:
     when: Callable[..., bool] = anything
     excuse: Callable[..., bool] | None = None
     """Where this holds, a failure of ``then`` is excused (N3)."""
-    excuses: Callable[..., Any] | None = None
-    """Which excuse applies, as a member of an enum."""
+    excuses: Callable[..., bool] | None = None
+    """Whether one of `excuse_members`, given first, is the excuse that was needed."""
     excuse_members: tuple[Enum, ...] = ()
-    """The excuses that `excuses` may give."""
     event: Enum | None = None
     over: tuple[type[Any], ...] = ()
     needs: tuple[tuple[Field[Any], Enum | bool], ...] = ()

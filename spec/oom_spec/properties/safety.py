@@ -96,7 +96,10 @@ S7 = Property(
     when=lambda world, reaper, task: either(task.queue_depth != 0, reaper.job == task),
     then=structs_allocated,
     violation="A use after free in oom_reap_task.",
-    not_covered="The moment between cmpxchg of oom_mm and its mmgrab, when the marker's own references protect both.",
+    not_covered=(
+        "The moment between cmpxchg of oom_mm and its mmgrab, when the marker's own references protect both. A reference "
+        "that a step drops too early shows; one that is counted wrongly does not, as references are holders, not numbers."
+    ),
 )
 
 S8 = Property(

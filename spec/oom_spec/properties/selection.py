@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from oom_spec.language import Property, World, both, either, every, implies, negate, some
 from oom_spec.protocol.names import Event
 from oom_spec.protocol.state import Excuse, Killer, Mm, PassedOver, Presence, Process, Reaper, Writer
@@ -10,14 +12,38 @@ HOCKO_0726 = "Hocko, 2017-07-26, 20170726054533.GA960@dhcp22.suse.cz"
 THE_MAIL = "Hocko, 2017-07-25, 20170725154514.GN26723@dhcp22.suse.cz (the mail)"
 
 EXCUSES = (Excuse.TEN_FAILED, Excuse.NOTIFIERS, Excuse.SHARED_WITH_INIT)
+PASSED_WITH_EXCUSE = (PassedOver.TEN_FAILED, PassedOver.NOTIFIERS, PassedOver.SHARED_WITH_INIT)
 
 
-def nothing_passed_over(world: World, killer: Killer, process: Process) -> bool:
-    return killer.passed_over == PassedOver.NOBODY
+def passed_over_for(world: World, killer: Killer, process: Process, how: PassedOver) -> bool:
+    """The scan passed over a marked victim with another mm in this way."""
+    return some(world.all(Mm), lambda mm: both(mm != process.mm, killer.passed_over[mm] == how))
+
+
+def somebody_passed_over(world: World, killer: Killer, process: Process) -> bool:
+    """The scan met a marked victim with another mm and MMF_OOM_SKIP, rightly set or not."""
+    return some(world.all(Mm), lambda mm: both(mm != process.mm, killer.passed_over[mm] != PassedOver.NO))
+
+
+def passed_over_rightly(world: World, killer: Killer, process: Process) -> bool:
+    """No other mm was passed over while its memory was still mapped."""
+    return negate(
+        either(
+            passed_over_for(world, killer, process, PassedOver.NEEDLESSLY),
+            *(passed_over_for(world, killer, process, how) for how in PASSED_WITH_EXCUSE),
+        )
+    )
 
 
 def passing_over_excused(world: World, killer: Killer, process: Process) -> bool:
-    return both(killer.passed_over != PassedOver.NOBODY, killer.passed_over != PassedOver.NEEDLESSLY)
+    """Whatever was passed over while mapped had an excuse."""
+    return negate(passed_over_for(world, killer, process, PassedOver.NEEDLESSLY))
+
+
+def passed_with(how: Enum, world: World, killer: Killer, process: Process) -> bool:
+    """This excuse was needed."""
+    assert isinstance(how, PassedOver)
+    return passed_over_for(world, killer, process, how)
 
 
 N1S = Property(
@@ -29,10 +55,11 @@ N1S = Property(
     ),
     source=HOCKO_0726,
     event=Event.KILL_PICKED,
-    then=nothing_passed_over,
+    when=somebody_passed_over,
+    then=passed_over_rightly,
     excuse=passing_over_excused,
-    excuses=lambda world, killer, process: killer.passed_over,
-    excuse_members=(PassedOver.TEN_FAILED, PassedOver.NOTIFIERS, PassedOver.SHARED_WITH_INIT),
+    excuses=passed_with,
+    excuse_members=PASSED_WITH_EXCUSE,
     violation="The log shows a second kill some milliseconds after the first, with the first victim's memory still mapped.",
     not_covered=(
         "Memory that is unmapped but not yet freed; victims outside the OOM domain, which never hold a scan back; "
@@ -54,18 +81,20 @@ def in_domain(world: World, killer: Killer, mm: Mm) -> bool:
     )
 
 
+def loaded_victim(world: World, killer: Killer, mm: Mm) -> bool:
+    """A marked mm of this domain with reapable pages mapped, which nothing hides."""
+    return both(in_domain(world, killer, mm), mm.reapable != 0, negate(mm.oom_skip))
+
+
 def scan_met_every_loaded_victim(world: World, killer: Killer, aborted: bool) -> bool:
     return either(
         aborted,
-        every(
-            world.all(Mm),
-            lambda mm: implies(both(in_domain(world, killer, mm), mm.reapable != 0), killer.met[mm]),
-        ),
+        every(world.all(Mm), lambda mm: implies(loaded_victim(world, killer, mm), killer.met[mm])),
     )
 
 
 def some_loaded_victim(world: World, killer: Killer, aborted: bool) -> bool:
-    return some(world.all(Mm), lambda mm: both(in_domain(world, killer, mm), mm.reapable != 0))
+    return some(world.all(Mm), lambda mm: loaded_victim(world, killer, mm))
 
 
 N1V = Property(
@@ -77,7 +106,10 @@ N1V = Property(
     when=some_loaded_victim,
     then=scan_met_every_loaded_victim,
     violation="The victim is unhashed or has left its cgroup, its memory is pinned by somebody else, and the next scan kills again.",
-    not_covered="Memory that only exit_mmap can unmap. A scan that aborts has met a victim and kills nobody.",
+    not_covered=(
+        "Memory that only exit_mmap can unmap, and mms with MMF_OOM_SKIP (N1s, N2r, N2x). A scan that aborts has met a "
+        "victim and kills nobody. Tasks outside the domain do not count as met: they hold nothing back."
+    ),
 )
 
 
@@ -100,7 +132,7 @@ N2R = Property(
     event=Event.REAPER_SETS_SKIP,
     then=skip_by_reaper_is_true,
     excuse=skip_by_reaper_excused,
-    excuses=lambda world, reaper, mm: mm.excuse,
+    excuses=lambda which, world, reaper, mm: mm.excuse == which,
     excuse_members=EXCUSES,
     violation="MMF_OOM_SKIP appears on an mm whose memory is all there; the next scan passes over it.",
     not_covered="Whether anybody acts on the flag (N1s), and mlocked or shared memory, which no pass reaps.",
@@ -157,7 +189,7 @@ N3 = Property(
     over=(Mm,),
     then=no_excuse,
     excuse=lambda world, mm: mm.excuse != Excuse.NONE,
-    excuses=lambda world, mm: mm.excuse,
+    excuses=lambda which, world, mm: mm.excuse == which,
     excuse_members=EXCUSES,
     violation="The log says `oom_reaper: unable to reap`, or MMF_OOM_SKIP is set although nothing was reaped.",
     not_covered="It is a definition rather than a requirement: it says where the others may lean on it.",

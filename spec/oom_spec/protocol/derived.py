@@ -97,9 +97,17 @@ def task_lock_taken(world: World, task: Task) -> bool:
     return some(world.all(Killer), lambda killer: both(killer.holds_task_lock, killer.victim == task))
 
 
-def dying(process: Process) -> bool:
-    """__task_will_free_mem: the whole group is on its way out (SIGNAL_GROUP_EXIT)."""
-    return process.sigkill
+def dying(world: World, task: Task) -> bool:
+    """__task_will_free_mem: SIGNAL_GROUP_EXIT, or the only thread of its group and PF_EXITING.
+
+    A core dump, which makes it false, is left out.
+    """
+    return either(task.process.sigkill, both(alone(world, task), task.exiting))
+
+
+def dying_process(world: World, process: Process) -> bool:
+    """`dying` of the leader, which is what a walk over all processes meets."""
+    return some(world.all(Task), lambda task: both(task.process == process, task.leader, dying(world, task)))
 
 
 def will_free_mem(world: World, task: Task) -> bool:
@@ -111,11 +119,11 @@ def will_free_mem(world: World, task: Task) -> bool:
     mm = task.process.mm
     return both(
         task.has_mm,
-        either(dying(task.process), both(alone(world, task), task.exiting)),
+        dying(world, task),
         negate(mm.oom_skip),
         every(
             world.all(Process),
-            lambda other: either(other.mm != mm, other == task.process, dying(other), exited(world, other)),
+            lambda other: either(other.mm != mm, other == task.process, dying_process(world, other), exited(world, other)),
         ),
     )
 

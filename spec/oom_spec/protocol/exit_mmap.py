@@ -15,8 +15,7 @@ VMA_ORDER = "order of the VMAs"
 
 @exit_mmap(at=MmputAt.NOTIFIER_RELEASE, then=MmputAt.MUNLOCK, call="mmu_notifier_release")
 def mmu_notifier_release(mm: Mm) -> None:
-    """The notifiers are told and dropped."""
-    mm.notifiers = False
+    """The notifiers are told. mm_has_notifiers stays true: the structure goes with the mm_struct."""
 
 
 @exit_mmap(at=MmputAt.MUNLOCK, then=MmputAt.FIRST_VMA, call="munlock_vma_pages_all", outcome="none locked")

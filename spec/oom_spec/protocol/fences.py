@@ -25,6 +25,7 @@ def wait_for_write_lock(world: World, mm: Mm) -> None:
     """down_write that must wait; a waiting writer makes every read trylock fail."""
     requires(negate(write_lock_free(world, mm)), Guard.WRITE_LOCK_TAKEN)
     mm.exit_waits = Writer.EXIT_MMAP
+    mm.blocked = True
 
 
 def wake_with_write_lock(world: World, mm: Mm) -> None:
@@ -32,6 +33,7 @@ def wake_with_write_lock(world: World, mm: Mm) -> None:
     requires(lock_unheld(world, mm), Guard.WRITE_LOCK_FREE)
     mm.exit_waits = Writer.NOBODY
     mm.writer = Writer.EXIT_MMAP
+    mm.blocked = False
 
 
 @down_write(at=MmputAt.FENCE_DOWN_WRITE, then=MmputAt.FENCE_UP_WRITE)
@@ -42,13 +44,13 @@ def fence_down_write(world: World, mm: Mm) -> None:
 
 @down_write(at=MmputAt.FENCE_DOWN_WRITE, then=MmputAt.FENCE_DOWN_WRITE_WAITS, outcome="waits")
 def fence_down_write_waits(world: World, mm: Mm) -> None:
-    """A reaper is at work: wait for it."""
+    """A reaper, ksmd or khugepaged is at work: wait for it."""
     wait_for_write_lock(world, mm)
 
 
 @down_write(at=MmputAt.FENCE_DOWN_WRITE_WAITS, then=MmputAt.FENCE_UP_WRITE, outcome="wakes", waits=True)
 def fence_down_write_wakes(world: World, mm: Mm) -> None:
-    """The reaper is out."""
+    """The last reader is out."""
     wake_with_write_lock(world, mm)
 
 
@@ -69,7 +71,7 @@ def lock_tear_down(world: World, mm: Mm) -> None:
 
 @down_write(at=MmputAt.FENCE_DOWN_WRITE_WAITS, then=MmputAt.FREE_PGTABLES, outcome="wakes", waits=True)
 def lock_tear_down_wakes(world: World, mm: Mm) -> None:
-    """The reaper is out."""
+    """The last reader is out."""
     wake_with_write_lock(world, mm)
 
 

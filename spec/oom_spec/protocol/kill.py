@@ -1,7 +1,7 @@
 """oom_kill_process, mark_oom_victim and wake_oom_reaper (mm/oom_kill.c), as in v4.12.
 
-The choice of a child instead of the parent (until v5.0) is left out: it is one more free choice of
-the victim, which oom_badness being free covers.
+The choice of a child instead of the parent (until v5.0) is left out: a free oom_badness may choose the
+child too, except that a chosen child is killed even if it is dying already.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def find_lock_task_mm_none(world: World, killer: Killer, task: Task) -> None:
         negate(some(world.all(Task), lambda other: both(other.process == task.process, other.has_mm))),
         Guard.NO_THREAD_WITH_MM,
     )
+    killer.victim = None
 
 
 @kill_process(at=KillAt.MMGRAB, then=KillAt.SIGKILL, call="mmgrab")
@@ -229,8 +230,12 @@ def queue_victim_twice(world: World, killer: Killer, task: Task) -> None:
 
 @kill_process(at=KillAt.MMDROP, then=KillAt.UNLOCK, call="mmdrop")
 def kill_mmdrop(killer: Killer, task: Task) -> None:
-    """The walk's mm_count goes; signal->oom_mm has its own."""
+    """The walk's mm_count goes, signal->oom_mm has its own; then put_task_struct of the victim.
+
+    Only the killer can tell the two apart: it looks at neither afterwards.
+    """
     killer.holds_mm_count = False
+    killer.victim = None
 
 
 @mark_victim(at=KillAt.DYING_MEMDIE, then=KillAt.DYING_OOM_MM, call="set TIF_MEMDIE", outcome="dying")
@@ -292,5 +297,6 @@ def queue_dying_twice(world: World, killer: Killer, task: Task) -> None:
 
 @kill_process(at=KillAt.DYING_DONE, then=KillAt.UNLOCK, call="task_unlock", outcome="dying")
 def dying_done(killer: Killer, task: Task) -> None:
-    """Nobody was killed; the dying thread goes on."""
+    """Nobody was killed; the dying thread goes on. put_task_struct follows, which nobody can tell apart."""
     killer.holds_task_lock = False
+    killer.victim = None

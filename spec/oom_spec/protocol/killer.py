@@ -38,8 +38,16 @@ def allocation_fails(killer: Killer) -> None:
 def allocation_of_thread_fails(killer: Killer, task: Task) -> None:
     """A modelled thread allocates, perhaps while it is already dying, and finds no page."""
     requires(killer.current == task, Guard.SCENARIO)
-    requires(negate(task.exiting), Guard.NOT_DYING)
+    requires(both(task.has_mm, negate(task.reads)), Guard.HAS_MM)
     task.allocating = True
+
+
+@allocator(at=KillAt.IDLE, then=KillAt.IDLE, call="return", outcome="to the thread", waits=True, environment=True)
+def thread_leaves_allocator(killer: Killer, task: Task) -> None:
+    """The thread gets its page, or its allocation fails: it goes on. It is in one place at a time."""
+    requires(killer.current == task, Guard.SCENARIO)
+    requires(task.allocating, Guard.IN_ALLOCATOR)
+    task.allocating = False
 
 
 @allocator(at=KillAt.OOM_LOCK, then=KillAt.LAST_ATTEMPT, call="mutex_trylock(oom_lock)")
@@ -97,7 +105,7 @@ def begin_scan(killer: Killer) -> None:
     """What a scan remembers starts empty."""
     killer.scanned.fill(False)
     killer.met.fill(False)
-    killer.passed_over = PassedOver.NOBODY
+    killer.passed_over.fill(PassedOver.NO)
 
 
 @out_of_memory(at=KillAt.WILL_FREE, then=KillAt.DYING_MEMDIE, call="task_will_free_mem(current)", outcome="yes")
@@ -105,7 +113,6 @@ def current_is_dying(world: World, killer: Killer, task: Task) -> None:
     """The allocating thread is dying: it is marked and queued, and nobody is killed."""
     requires(killer.current == task, Guard.SCENARIO)
     requires(will_free_mem(world, task), Guard.DYING)
-    killer.chosen = task
     killer.victim = task
 
 
@@ -128,7 +135,6 @@ def next_to_meet(world: World, killer: Killer, task: Task) -> None:
         Guard.LIST_ORDER,
     )
     killer.scanned[task] = True
-    killer.met[task.process.mm] = True
 
 
 def comes_before(other: Task, task: Task) -> bool:
@@ -148,19 +154,25 @@ def scan_skips_ineligible(world: World, killer: Killer, task: Task) -> None:
     requires(negate(killable_here(killer, task)), Guard.NOT_ELIGIBLE)
 
 
+def meets(world: World, killer: Killer, task: Task) -> None:
+    """The walk comes to a task of this domain, which may hold the scan back or be chosen."""
+    next_to_meet(world, killer, task)
+    requires(killable_here(killer, task), Guard.ELIGIBLE)
+    killer.met[task.process.mm] = True
+
+
 @evaluate(call="test_bit(MMF_OOM_SKIP)", outcome="set")
 def scan_passes_over_victim(world: World, killer: Killer, task: Task) -> None:
     """A marked victim whose mm has MMF_OOM_SKIP: the scan goes on, and may choose somebody else."""
-    next_to_meet(world, killer, task)
-    requires(killable_here(killer, task), Guard.ELIGIBLE)
+    meets(world, killer, task)
     requires(task.process.oom_mm, Guard.MARKED)
     mm = task.process.mm
     requires(mm.oom_skip, Guard.SKIP_SET)
-    killer.passed_over = worse(killer.passed_over, how_passed_over(mm))
+    killer.passed_over[mm] = how_passed_over(mm)
 
 
 def how_passed_over(mm: Mm) -> PassedOver:
-    """Whether MMF_OOM_SKIP told the truth about `mm`."""
+    """Whether MMF_OOM_SKIP tells the truth about `mm`."""
     excused = when(
         mm.excuse == Excuse.TEN_FAILED,
         PassedOver.TEN_FAILED,
@@ -170,12 +182,7 @@ def how_passed_over(mm: Mm) -> PassedOver:
             when(mm.excuse == Excuse.SHARED_WITH_INIT, PassedOver.SHARED_WITH_INIT, PassedOver.NEEDLESSLY),
         ),
     )
-    return when(either(mm.unmapped, mm.pass_completed), PassedOver.NOBODY, excused)
-
-
-def worse(before: PassedOver, now: PassedOver) -> PassedOver:
-    """Keep a needless passing-over; otherwise the newer one that is not NOBODY."""
-    return when(either(before == PassedOver.NEEDLESSLY, now == PassedOver.NOBODY), before, now)
+    return when(either(mm.unmapped, mm.pass_completed), PassedOver.RIGHTLY, excused)
 
 
 @step(
@@ -188,8 +195,7 @@ def worse(before: PassedOver, now: PassedOver) -> PassedOver:
 )
 def scan_aborts(world: World, killer: Killer, task: Task) -> None:
     """A marked victim that may still free memory: the scan aborts, nobody is killed, the caller retries."""
-    next_to_meet(world, killer, task)
-    requires(killable_here(killer, task), Guard.ELIGIBLE)
+    meets(world, killer, task)
     requires(task.process.oom_mm, Guard.MARKED)
     requires(negate(task.process.mm.oom_skip), Guard.SKIP_CLEAR)
     world.announce(Event.SCAN_ENDED, killer, True)
@@ -198,8 +204,7 @@ def scan_aborts(world: World, killer: Killer, task: Task) -> None:
 @evaluate(call="oom_badness", outcome="0")
 def scan_finds_no_badness(world: World, killer: Killer, task: Task) -> None:
     """No thread of the group has an mm any more, or the mm has MMF_OOM_SKIP."""
-    next_to_meet(world, killer, task)
-    requires(killable_here(killer, task), Guard.ELIGIBLE)
+    meets(world, killer, task)
     requires(negate(task.process.oom_mm), Guard.NOT_MARKED)
     requires(negate(has_badness(world, task.process)), Guard.NO_BADNESS)
 
@@ -214,8 +219,7 @@ def has_badness(world: World, process: Process) -> bool:
 @evaluate(call="oom_badness", outcome="largest so far", oracle=BADNESS)
 def scan_chooses(world: World, killer: Killer, task: Task) -> None:
     """The task becomes the candidate; a task reference replaces the previous candidate's."""
-    next_to_meet(world, killer, task)
-    requires(killable_here(killer, task), Guard.ELIGIBLE)
+    meets(world, killer, task)
     requires(negate(task.process.oom_mm), Guard.NOT_MARKED)
     requires(has_badness(world, task.process), Guard.BADNESS)
     killer.chosen = task
@@ -224,8 +228,7 @@ def scan_chooses(world: World, killer: Killer, task: Task) -> None:
 @evaluate(call="oom_badness", outcome="not the largest", oracle=BADNESS)
 def scan_keeps_candidate(world: World, killer: Killer, task: Task) -> None:
     """An earlier task is worse."""
-    next_to_meet(world, killer, task)
-    requires(killable_here(killer, task), Guard.ELIGIBLE)
+    meets(world, killer, task)
     requires(negate(task.process.oom_mm), Guard.NOT_MARKED)
     requires(has_badness(world, task.process), Guard.BADNESS)
     requires(killer.chosen != None, Guard.SOMEBODY_CHOSEN)  # noqa: E711
@@ -247,6 +250,7 @@ def scan_ends_with_choice(world: World, killer: Killer, task: Task) -> None:
     world.announce(Event.SCAN_ENDED, killer, False)
     world.announce(Event.KILL_PICKED, killer, task.process)
     killer.victim = task
+    killer.chosen = None
 
 
 @select_ends(then=KillAt.UNLOCK, call="select_bad_process", outcome="nobody, memcg")
@@ -278,6 +282,5 @@ def unlock_oom_lock(killer: Killer) -> None:
     """
     killer.holds_oom_lock = False
     killer.chosen = None
-    killer.victim = None
     killer.can_reap = False
     begin_scan(killer)

@@ -41,8 +41,8 @@ def exit_aio_wakes(mm: Mm) -> None:
 
 
 def ksmd_works_on(mm: Mm) -> bool:
-    """ksm_scan.mm_slot is this mm's, so ksm_exit must wait for the scanner's section."""
-    return both(mm.ksmd, mm.scanner != Scanner.ABSENT)
+    """ksmd has a slot for this mm with something in it, or stands on it: ksm_exit must wait for it."""
+    return mm.ksmd
 
 
 def khugepaged_works_on(mm: Mm) -> bool:
@@ -52,13 +52,13 @@ def khugepaged_works_on(mm: Mm) -> bool:
 
 @ksm_exit(at=MmputAt.KSM_EXIT, then=MmputAt.KHUGEPAGED_EXIT, call="ksm_exit", outcome="no ksmd")
 def ksm_exit_idle(mm: Mm) -> None:
-    """ksmd does not work on this mm."""
+    """No slot for this mm, or an empty one that ksmd does not stand on."""
     requires(negate(ksmd_works_on(mm)), Guard.NO_SCANNER_ON_MM)
 
 
 @ksm_exit(at=MmputAt.KSM_EXIT, then=MmputAt.KSM_UP_WRITE, call="down_write")
 def ksm_exit_down_write(world: World, mm: Mm) -> None:
-    """ksmd works on this mm: an empty write section waits for it."""
+    """An empty write section waits for ksmd."""
     requires(ksmd_works_on(mm), Guard.SCANNER_ON_MM)
     requires(write_lock_free(world, mm), Guard.WRITE_LOCK_FREE)
     mm.writer = Writer.KSM_EXIT

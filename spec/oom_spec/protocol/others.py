@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, both, negate, requires, step
+from oom_spec.language import World, begin, both, either, negate, requires, step
 from oom_spec.protocol.derived import lock_unheld, read_lock_free, users_left, write_lock_free
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt
-from oom_spec.protocol.state import Executor, Mm, Scanner, Task, Writer
+from oom_spec.protocol.state import Executor, Mm, Scanner, Writer
 
 foreign = partial(step, World, kernel="somebody with get_task_mm:access_remote_vm", environment=True)
 scanner = partial(step, World, kernel="mm/ksm.c, mm/khugepaged.c:scanner", environment=True)
@@ -38,7 +38,7 @@ def foreign_up_read(mm: Mm) -> None:
 def foreign_down_write(world: World, mm: Mm) -> None:
     """A holder of mm_users takes mmap_sem for writing."""
     requires(mm.foreign_may_write, Guard.SCENARIO)
-    requires(mm.foreign_users != 0, Guard.FOREIGN_HOLDER)
+    requires(both(mm.foreign_users != 0, mm.foreign_readers == 0), Guard.FOREIGN_HOLDER)
     requires(write_lock_free(world, mm), Guard.WRITE_LOCK_FREE)
     mm.writer = Writer.FOREIGN
 
@@ -47,7 +47,10 @@ def foreign_down_write(world: World, mm: Mm) -> None:
 def foreign_down_write_waits(world: World, mm: Mm) -> None:
     """It must wait, and makes every read trylock fail meanwhile."""
     requires(mm.foreign_may_write, Guard.SCENARIO)
-    requires(both(mm.foreign_users != 0, negate(mm.foreign_waits), mm.writer != Writer.FOREIGN), Guard.FOREIGN_HOLDER)
+    requires(
+        both(mm.foreign_users != 0, mm.foreign_readers == 0, negate(mm.foreign_waits), mm.writer != Writer.FOREIGN),
+        Guard.FOREIGN_HOLDER,
+    )
     requires(negate(write_lock_free(world, mm)), Guard.WRITE_LOCK_TAKEN)
     mm.foreign_waits = True
 
@@ -147,23 +150,8 @@ def khugepaged_up_write(mm: Mm) -> None:
 
 
 @scanner(call="mmdrop")
-def scanner_leaves(mm: Mm) -> None:
-    """It moves on to another mm and drops its mm_count."""
+def scanner_leaves(world: World, mm: Mm) -> None:
+    """khugepaged moves on to another mm; ksmd keeps its slot, and the mm_count, while the mm has users."""
     requires(mm.scanner == Scanner.WORKING, Guard.SCANNER_STATE)
+    requires(either(negate(mm.ksmd), negate(users_left(world, mm))), Guard.NO_USERS_LEFT)
     mm.scanner = Scanner.ABSENT
-
-
-@step(World, kernel="mm/page_alloc.c:__alloc_pages_slowpath", call="return to the dying thread", environment=True)
-def thread_leaves_allocator(world: World, task: Task) -> None:
-    """The thread that allocated gets its page, or fails, and goes on; never while it is in the OOM killer."""
-    requires(task.allocating, Guard.NOT_IN_ALLOCATOR)
-    requires(outside_oom_killer(world, task), Guard.NOT_IN_ALLOCATOR)
-    task.allocating = False
-
-
-def outside_oom_killer(world: World, task: Task) -> bool:
-    """No killer works on behalf of this thread."""
-    from oom_spec.language import every
-    from oom_spec.protocol.state import Killer
-
-    return every(world.all(Killer), lambda killer: negate(both(killer.current == task, killer.holds_oom_lock)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, both, either, full, negate, requires, step, when
+from oom_spec.language import Halt, World, begin, both, either, full, negate, requires, step, when
 from oom_spec.protocol.derived import oom_lock_taken, read_lock_free, users_left
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
@@ -216,7 +216,22 @@ def gives_up(world: World, reaper: Reaper, task: Task) -> None:
 @oom_reap_task(at=ReapAt.LINK_NULL, then=ReapAt.SET_SKIP, call="tsk->oom_reaper_list = NULL")
 def link_null(reaper: Reaper, task: Task) -> None:
     """From here on the task looks unqueued again."""
+    clears_link(task)
+
+
+def clears_link(task: Task) -> None:
+    """Written without oom_reaper_lock; harmless unless the task was queued again above another one."""
+    requires(negate(both(task.queue_depth != 0, task.linked)), Guard.NO_LIST_BELOW)
     task.linked = False
+
+
+@oom_reap_task(
+    at=ReapAt.LINK_NULL, then=ReapAt.SET_SKIP, call="tsk->oom_reaper_list = NULL", outcome="list cut"
+)
+def link_null_cuts_list(world: World, reaper: Reaper, task: Task) -> None:
+    """The task was queued again meanwhile, above another one: that one is cut off and never reaped."""
+    requires(both(task.queue_depth != 0, task.linked), Guard.LIST_BELOW)
+    world.halted = Halt.LIST_CORRUPTED
 
 
 @oom_reap_task(at=ReapAt.SET_SKIP, then=ReapAt.PUT_TASK, call="set_bit(MMF_OOM_SKIP)", commit="26db62f179d1")

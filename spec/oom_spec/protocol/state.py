@@ -71,13 +71,14 @@ class Excuse(Enum):
 
 @unique
 class PassedOver(Enum):
-    """History of one scan: the worst reason why it passed over a marked victim with MMF_OOM_SKIP."""
+    """History of one scan: whether and how it passed over a marked victim because of MMF_OOM_SKIP."""
 
-    NOBODY = "no marked victim was passed over before it was unmapped or reaped"
-    TEN_FAILED = "one was, excused by ten failed attempts"
-    NOTIFIERS = "one was, excused by mmu notifiers"
-    SHARED_WITH_INIT = "one was, excused by global init sharing the mm"
-    NEEDLESSLY = "one was, without excuse"
+    NO = "it did not"
+    RIGHTLY = "unmap_vmas had finished, or a pass had been completed"
+    TEN_FAILED = "neither, excused by ten failed attempts"
+    NOTIFIERS = "neither, excused by mmu notifiers"
+    SHARED_WITH_INIT = "neither, excused by global init sharing the mm"
+    NEEDLESSLY = "neither, and without excuse"
 
 
 @unique
@@ -106,7 +107,7 @@ class Mm(Object):
     page_tables = choice("The page tables.", Presence)
     vmas = choice("The VMAs.", Presence)
     no_mmap = flag("mm->mmap is NULL.")
-    notifiers = flag("mm_has_notifiers(mm).")
+    notifiers = flag("mm_has_notifiers(mm): mm->mmu_notifier_mm is set, until the mm_struct is freed.")
 
     oom_skip = flag("MMF_OOM_SKIP")
     unstable = flag("MMF_UNSTABLE")
@@ -116,7 +117,7 @@ class Mm(Object):
     foreign_waits = flag("A foreign writer waits for mmap_sem.")
     read_by_reaper = flag("The reaper holds mmap_sem for reading.")
     foreign_readers = count("Anonymous holders of mmap_sem for reading.", upto="foreign_readers")
-    scanner = choice("ksmd or khugepaged on this mm.", Scanner)
+    scanner = choice("ksmd (which has a slot for it) or khugepaged on this mm.", Scanner)
 
     pinned_by_reaper = flag("The reaper holds an mm_users reference.")
     pinned_by_mark = flag("mark_oom_victim holds an mm_users reference (a proposal of 2017-06-16).")
@@ -186,8 +187,8 @@ class Killer(Object):
     can_reap = flag("can_oom_reap")
     scanned = per("Task", flag("The scan has met this task, or must not meet it again."))
 
-    met = per("Mm", flag("The scan met a task of a process that uses this mm.", history=True))
-    passed_over = choice("What this scan passed over.", PassedOver, history=True)
+    met = per("Mm", flag("The scan met a task that uses this mm and belongs to the domain.", history=True))
+    passed_over = per("Mm", choice("How the scan passed over a marked victim with this mm.", PassedOver, history=True))
 
 
 class Reaper(Object):

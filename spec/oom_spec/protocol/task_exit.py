@@ -39,12 +39,13 @@ def exit_signals_by_itself(task: Task) -> None:
 
 @exit_mm(at=TaskAt.DOWN_READ, then=TaskAt.CLEAR_MM, call="down_read", waits=True)
 def exit_mm_down_read(task: Task) -> None:
-    """mmap_sem for reading; queues behind a writer.
+    """mmap_sem for reading; queues behind a writer. mm_release before it may still fault and allocate.
 
     mmgrab(mm), which follows, is merged into this step: the thread still holds mm_users, so mm_count
     is above 0 with and without it. It is dropped by the scheduler after the thread's last switch;
     users_reference outlives every reader of the mm that this reference could protect.
     """
+    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
     requires(read_lock_free(task.process.mm), Guard.READ_LOCK_FREE)
     task.reads = True
 
@@ -109,7 +110,7 @@ def cgroup_exit(task: Task) -> None:
     task.in_cgroup = False
 
 
-@do_exit(at=TaskAt.EXIT_NOTIFY, then=TaskAt.DEAD, call="exit_notify", outcome="released", waits=True)
+@do_exit(at=TaskAt.EXIT_NOTIFY, then=TaskAt.DEAD, call="exit_notify", outcome="released", waits=True, environment=True)
 def exit_notify_released(world: World, task: Task) -> None:
     """The thread is a zombie; release_task unhashes it.
 

@@ -126,9 +126,23 @@ THREADS = Scenario(
 SHARER = Scenario(
     id="sharer",
     why="A process that shares the mm is killed but not marked, and may outlive the victim (CLONE_VM, vfork).",
-    objects=world(REAPER, killer(eligible=("P1", "P3")), victim_mm(), process("P1", "mm0"), process("P3", "mm0")),
+    objects=world(
+        REAPER, killer(eligible=("P1", "P2", "P3")), victim_mm(), process("P1", "mm0"), process("P3", "mm0"), BYSTANDER
+    ),
     bounds=bounds(),
-    limits=(ONE_THREAD, ONE_PAGE, "MAX_OOM_REAP_RETRIES = 1 instead of 10"),
+    ends=bystander_picked,
+    ends_text="the bystander is picked",
+    limits=limits(1, ONE_THREAD),
+)
+
+SHARER_OUTSIDE = Scenario(
+    id="sharer-outside",
+    why="The process that shares the mm is outside the OOM domain: a scan that meets it is not held back by it.",
+    objects=world(REAPER, killer(), victim_mm(), process("P1", "mm0"), process("P3", "mm0"), BYSTANDER),
+    bounds=bounds(),
+    ends=bystander_picked,
+    ends_text="the bystander is picked",
+    limits=limits(1, ONE_THREAD),
 )
 
 FOREIGN_USER = Scenario(
@@ -297,6 +311,20 @@ DYING_ALLOCATES = Scenario(
     limits=limits(1, ONE_THREAD),
 )
 
+DYING_THREADS = Scenario(
+    id="dying-threads",
+    why="Two threads of one process allocate while they are dying: each is marked and queued on its own.",
+    objects=world(
+        REAPER,
+        make(Killer, "killer-t0", eligible={"P1": True}, current="P1.t0"),
+        make(Killer, "killer-t1", eligible={"P1": True}, current="P1.t1"),
+        victim_mm(reapable=0),
+        process("P1", "mm0", threads=2, sigkill=True),
+    ),
+    bounds=bounds(),
+    limits=limits(1, "the process is killed before the first allocation"),
+)
+
 EMPTY_MM = Scenario(
     id="empty-mm",
     why="The victim has no VMA at all: exit_mmap returns early.",
@@ -314,6 +342,7 @@ SCENARIOS = (
     VOLUNTARY,
     THREADS,
     SHARER,
+    SHARER_OUTSIDE,
     FOREIGN_USER,
     FOREIGN_WRITER,
     BLOCKED_AIO,
@@ -327,5 +356,6 @@ SCENARIOS = (
     NOTIFIERS,
     INIT_SHARES,
     DYING_ALLOCATES,
+    DYING_THREADS,
     EMPTY_MM,
 )

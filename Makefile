@@ -1,0 +1,77 @@
+# Set-up and everyday jobs. `make help` lists them.
+# Every job makes the environment first, from requirements.lock, where it is missing or out of date.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# More arguments for the job's tool: make check ARGS="-k lifting"
+ARGS :=
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+# What the caller's shell has set must not change what is imported.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: prove
+prove: environment ## the main job: each property in each era against what is recorded, then the claims of the mail
+	$(BIN)/oomspec matrix $(ARGS)
+	$(BIN)/oomspec claims
+
+.PHONY: check
+check: environment ## run the tests; ARGS go to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: environment ## style, format and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
+
+.PHONY: types
+types: environment ## mypy, strict
+	$(BIN)/mypy $(ARGS)
+
+.PHONY: layers
+layers: environment ## who may import whom: cli above conformance and smt, above spec
+	$(BIN)/lint-imports $(ARGS)
+
+.PHONY: coverage
+coverage: environment ## run the tests with branch coverage of spec and smt
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: bench
+bench: environment ## measure speed against its targets; ARGS="--json FILE" also writes the figures
+	$(BIN)/python -m bench.run $(ARGS)
+
+.PHONY: format
+format: environment ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: lock
+lock: environment ## bring requirements.lock in line with pyproject.toml; ARGS=--upgrade takes newer releases
+	UV=$(BIN)/uv .ci/lock write requirements.lock $(ARGS)
+
+.PHONY: lock-check
+lock-check: environment ## fail where requirements.lock and pyproject.toml disagree
+	@UV=$(BIN)/uv .ci/lock check
+
+.PHONY: wheel-check
+wheel-check: environment ## build the wheel, install it into an empty environment, run it
+	@.ci/wheel-check $(VENV)
+
+.PHONY: environment
+environment: ## make the environment in .venv, from requirements.lock
+	@.ci/environment $(VENV)
+
+.PHONY: clean
+clean: ## remove what the jobs made, but not the environment
+	rm -rf build dist htmlcov .coverage .make .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find spec smt conformance cli tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## remove the environment and Hypothesis's examples too
+	rm -rf $(VENV) .hypothesis

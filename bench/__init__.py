@@ -1,0 +1,1 @@
+"""Speed, measured: every module here that defines ``rows(rounds)`` is run by ``python -m bench.run``."""

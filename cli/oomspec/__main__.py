@@ -1,0 +1,6 @@
+"""``python -m oomspec``"""
+
+from oomspec.main import main
+
+if __name__ == "__main__":
+    main()

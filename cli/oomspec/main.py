@@ -1,0 +1,113 @@
+"""Entry point: parses the command line, loads one command, and turns errors into one line.
+
+Nothing heavy is imported here: `oomspec --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+COMMANDS = {
+    "eras": ("listing", "List the eras and proposals."),
+    "properties": ("listing", "List the properties, or show one whole."),
+    "scenarios": ("listing", "List the scenarios."),
+    "show": ("showing", "Show an era whole, or one of its steps."),
+    "check": ("checking", "Decide one property, or all, in one era."),
+    "matrix": ("matrix", "Decide every era against every property."),
+    "claims": ("claims", "Decide the questions and claims of the mail."),
+    "explain": ("explaining", "Draw the shortest race that breaks a property."),
+    "replay": ("replaying", "Read a race diagram and ask whether an era allows it."),
+    "explore": ("exploring", "Explore an era in a scenario: states, depth, step coverage."),
+}
+
+EPILOG = """\b
+Examples:
+  oomspec explain v4.12 N1s        the shortest race, as a diagram
+  oomspec check v4.14 all          every property in one era
+  oomspec matrix v4.12 v4.14       two eras against all properties
+  oomspec claims                   the mail, decided
+
+An ERA is an id (E4), a release (v4.12, 4.12) or a proposal's name (hocko-2017-07-24).
+A PROPERTY is an id (N1s), a family (N1) or a name; `all` means all.
+
+Exit status: 0 holds or agrees, 1 violated or differs, 2 bad usage or input, 3 unknown, 4 internal error."""
+
+EXIT_USAGE, EXIT_UNKNOWN, EXIT_INTERNAL, EXIT_PIPE = 2, 3, 4, 141
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the contract."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that has the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"oomspec.commands.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command."""
+        import difflib
+
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"no such command {name!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="oomspec", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A formal specification of the Linux OOM reaper and exit_mmap, and its proofs and races."""
+
+
+def main() -> None:
+    """Run the command; the only place that decides how a failure leaves the process."""
+    try:
+        status = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.Abort:
+        sys.exit(_interrupted())
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_PIPE)
+    except click.ClickException as error:
+        click.echo(f"oomspec: {error.format_message()}", err=True)
+        sys.exit(EXIT_USAGE)
+    except OSError as error:
+        click.echo(f"oomspec: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
+        sys.exit(EXIT_USAGE)
+    except Exception as error:
+        from oom_spec.language.errors import SpecError
+
+        if not isinstance(error, SpecError):
+            raise
+        click.echo(f"oomspec: {error}", err=True)
+        sys.exit(EXIT_INTERNAL if str(error).startswith("internal error") else EXIT_USAGE)
+
+
+def _interrupted() -> int:
+    click.echo("oomspec: interrupted: the verdict is unknown", err=True)
+    return EXIT_UNKNOWN

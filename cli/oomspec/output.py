@@ -1,0 +1,83 @@
+"""How results are printed: JSON lines, verdict words with a symbol, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import click
+
+from oom_spec.verdicts import Word
+
+SYMBOLS = {
+    Word.PROVED: ("P", "green"),
+    Word.PROVED_INSTANCE: ("+", "green"),
+    Word.BOUNDED: ("b", "yellow"),
+    Word.VIOLATED: ("X", "red"),
+    Word.UNKNOWN: ("?", "magenta"),
+    Word.VACUOUS: ("0", "magenta"),
+    Word.NOT_APPLICABLE: ("-", "bright_black"),
+}
+"""A symbol per verdict that also reads in black and white, and its colour."""
+
+Progress = Callable[[int, int, str], None]
+
+
+def json_line(item: Mapping[str, object]) -> None:
+    """One JSON object on standard output."""
+    click.echo(json.dumps(item, ensure_ascii=False))
+
+
+def coloured(word: Word, text: str) -> str:
+    """``text`` in the colour of a verdict; click drops the colour where there is no terminal."""
+    return click.style(text, fg=SYMBOLS[word][1], bold=word is Word.VIOLATED)
+
+
+def wrapped(text: str, indent: str = "    ", width: int = 100) -> str:
+    """``text`` as a paragraph."""
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def status_of(words: list[Word]) -> int:
+    """Exit status of several verdicts: a violation outweighs an unknown."""
+    statuses = {word.exit_status for word in words}
+    return 1 if 1 in statuses else 3 if 3 in statuses else 0
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress]:
+    """A progress display on standard error: a bar on a terminal, a line now and then otherwise."""
+    if sys.stderr.isatty():
+        yield from _bar(title)
+    else:
+        yield from _lines(title)
+
+
+def _bar(title: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Display, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Display(*columns, console=Console(stderr=True), transient=True) as display:
+        bar = display.add_task("", total=None)
+
+        def report(done: int, total: int, text: str) -> None:
+            display.update(bar, completed=done, total=total, description=text)
+
+        yield report
+
+
+def _lines(title: str) -> Iterator[Progress]:
+    last = time.monotonic()
+
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > 10:
+            last = time.monotonic()
+            click.echo(f"{title}: {done}/{total} {text}", err=True)
+
+    yield report
