@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from oom_smt import z3_api as z3
@@ -20,12 +20,15 @@ CHOICE = "choice"
 class Encoding:
     """The transition relation of an instance over the variables ``x`` (now) and ``x'`` (next)."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, *, folded: bool = True) -> None:
+        """``folded``: only the fields that can change; otherwise all, for questions about steps alone."""
         self.instance = instance
-        self.packing = Packing(instance)
-        self.slots = [variable.slot for variable in instance.live]
-        self.booleans = {v.slot for v in instance.live if v.declaration.sort is BOOL}
-        self.names = {variable.slot: variable.name for variable in instance.live}
+        variables = instance.live if folded else instance.variables
+        self.packing = Packing(instance, variables)
+        self.slots = [variable.slot for variable in variables]
+        self.booleans = {v.slot for v in variables if v.declaration.sort is BOOL}
+        self.names = {variable.slot: variable.name for variable in variables}
+        self.sizes = {variable.slot: len(variable.values) for variable in variables}
         self.now = self.variables("now")
         self.next = self.variables("next")
         self.width = max(1, len(instance.paths).bit_length())
@@ -121,16 +124,30 @@ class Encoding:
 
     # -- the transition system ---------------------------------------------------------------
 
-    def initial(self, packed: int) -> Expr:
-        """The state is exactly the packed one."""
+    def holds_initially(self, slots: Collection[Slot]) -> Expr:
+        """The named fields have the values of the cold start."""
+        return self.initial(self.packing.initial, slots)
+
+    def initial(self, packed: int, slots: Collection[Slot] | None = None) -> Expr:
+        """The state is exactly the packed one; with ``slots``, in these fields."""
         parts = []
         for slot, variable in self.now.items():
+            if slots is not None and slot not in slots:
+                continue
             code = packed >> self.packing.offsets[slot] & self.packing.mask(slot)
             if slot in self.booleans:
                 parts.append(variable if code else z3.negate(variable))
             else:
                 parts.append(z3.equals(variable, z3.vector_value(code, self.packing.widths[slot])))
         return z3.conjoin(parts)
+
+    def in_range(self) -> Expr:
+        """Every variable holds the code of a value that it has."""
+        return z3.conjoin(
+            z3.below(self.now[slot], z3.vector_value(size, self.packing.widths[slot]))
+            for slot, size in self.sizes.items()
+            if slot not in self.booleans and size < 1 << self.packing.widths[slot]
+        )
 
     def takes(self, path: GroundPath) -> Expr:
         """The scheduler chooses ``path``."""

@@ -7,7 +7,7 @@ exports work on; the plain steps know nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from enum import Enum
 from itertools import product
@@ -16,6 +16,7 @@ import attrs
 
 from oom_spec.language import terms
 from oom_spec.language.eras import Era
+from oom_spec.language.objects import Object
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.language.steps import Halt, Step, World, actor_parameter
@@ -192,11 +193,19 @@ class Instance:
 
     # -- formulas ----------------------------------------------------------------------------
 
-    def formula(self, function: Callable[..., bool], arguments: Iterable[object]) -> Term:
-        """A formula over given objects (by name), enum members and constants, grounded."""
+    def tuples(self, kinds: Sequence[type[Object]]) -> Iterator[tuple[str, ...]]:
+        """Every combination of objects of ``kinds``, by name."""
+        return product(*(self.structure.objects.get(kind.__name__, ()) for kind in kinds))
+
+    def raw_formula(self, function: Callable[..., bool], arguments: Iterable[object]) -> Term:
+        """A formula over given objects, lifted only."""
         given = tuple(self._handle(argument) for argument in arguments)
         world = self.store.handle(World, object_term(World, "world"))
-        return self.simplify(lift_formula(function, (world, *given), self.store))
+        return lift_formula(function, (world, *given), self.store)
+
+    def formula(self, function: Callable[..., bool], arguments: Iterable[object]) -> Term:
+        """A formula over given objects (by name), enum members and constants, grounded."""
+        return self.simplify(self.raw_formula(function, arguments))
 
     def _handle(self, argument: object) -> object:
         if isinstance(argument, str):
@@ -220,8 +229,7 @@ class Instance:
 
     def invariants(self, subject: Property) -> tuple[Check, ...]:
         """A state property for every combination of the objects that it speaks of."""
-        groups = [self.structure.objects.get(kind.__name__, ()) for kind in subject.over]
-        return tuple(self.check(subject, names) for names in product(*groups))
+        return tuple(self.check(subject, names) for names in self.tuples(subject.over))
 
     def obligations(self, subject: Property) -> Mapping[int, tuple[Check, ...]]:
         """A step property: the checks of each path that announces its event."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from oom_spec.instances import Instance
@@ -10,7 +10,7 @@ from oom_spec.language import terms
 from oom_spec.language.terms import BOOL, COUNT, Op, Term
 from oom_spec.lifting import Slot
 from oom_spec.reachable_values import slot_of
-from oom_spec.stepping import State
+from oom_spec.stepping import State, Variable
 
 
 class Packing:
@@ -19,12 +19,13 @@ class Packing:
     Program counters come first, so that dispatch works on small shifts.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, variables: Sequence[Variable] | None = None) -> None:
         self.instance = instance
         self.offsets: dict[Slot, int] = {}
         self.widths: dict[Slot, int] = {}
         self.codes: dict[Slot, Mapping[Term, int]] = {}
-        ordered = sorted(instance.live, key=lambda v: not v.declaration.program_counter)
+        chosen = instance.live if variables is None else variables
+        ordered = sorted(chosen, key=lambda v: not v.declaration.program_counter)
         offset = 0
         for variable in ordered:
             width = max(1, (len(variable.values) - 1).bit_length())

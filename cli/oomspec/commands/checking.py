@@ -17,7 +17,7 @@ from oomspec.output import coloured, json_line, progress_bar, status_of, wrapped
 
 @click.command()
 @click.argument("era")
-@click.argument("property", metavar="PROPERTY|all")
+@click.argument("properties", metavar="PROPERTY|all...", nargs=-1, required=True)
 @click.option("--method", type=click.Choice(["auto", "explore", "bounded"]), default="auto", show_default=True,
               help="auto: the explorer fixes the depth, Z3 confirms; explore: no solver; bounded: Z3 alone.")
 @click.option("--bound", type=click.IntRange(min=0), help="Depth to which Z3 searches.")
@@ -29,7 +29,7 @@ from oomspec.output import coloured, json_line, progress_bar, status_of, wrapped
 @click.option("-v", "--verbose", is_flag=True, help="Every scenario, and what checked it.")
 def check(
     era: str,
-    property: str,
+    properties: tuple[str, ...],
     method: str,
     bound: int | None,
     scenario_name: str | None,
@@ -38,7 +38,7 @@ def check(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Decide PROPERTY in ERA, in every scenario that can touch it.
+    """Decide each PROPERTY in ERA, in every scenario that can touch it.
 
     \b
     Exit status: 0 holds, 1 violated (even where the manifest expects it), 3 unknown.
@@ -49,7 +49,7 @@ def check(
       oomspec check v4.12 N1s --method bounded --bound 20 --scenario marked
     """
     chosen_era = find_era(era)
-    subjects = find_properties(property)
+    subjects = tuple(dict.fromkeys(p for name in properties for p in find_properties(name)))
     scenarios = [find_scenario(scenario_name)] if scenario_name else [s for s in SCENARIOS if not s.slow]
     deadline = None if timeout is None else time.monotonic() + timeout
     found: dict[str, list[Verdict]] = {p.id: [] for p in subjects}

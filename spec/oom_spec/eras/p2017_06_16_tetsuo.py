@@ -54,7 +54,7 @@ def dying_mmget(killer: Killer, task: Task) -> None:
     task.process.mm.pinned_by_mark = True
 
 
-@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares")
+@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares", oracle=kill.LIST_ORDER)
 def init_shares_mm(world: World, killer: Killer, task: Task, process: Process) -> None:
     """Global init uses the mm: hidden at once, and the pin is dropped; init's own use keeps mm_users up."""
     requires(kill.shares_mm(world, task, process), Guard.SHARES_MM)

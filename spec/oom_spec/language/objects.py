@@ -288,17 +288,17 @@ class Object:
     classes: ClassVar[dict[str, type[Object]]] = {}
 
     def __init_subclass__(cls) -> None:
-        cls.fields = {}
-        cls.statics = {}
-        cls.counter = None
+        fields: dict[str, Field[Any]] = {}
+        statics: dict[str, Static[Any]] = {}
         for name, value in vars(cls).items():
             declared = value.declaration if isinstance(value, Indexed) else value
             if isinstance(declared, Field):
-                cls.fields[name] = declared
-                if declared.program_counter:
-                    cls.counter = declared
+                fields[name] = declared
             elif isinstance(declared, Static):
-                cls.statics[name] = declared
+                statics[name] = declared
+        cls.fields = fields
+        cls.statics = statics
+        cls.counter = next((declared for declared in fields.values() if declared.program_counter), None)
         Object.classes[cls.__name__] = cls
 
     def __init__(self, store: Store, term: Term) -> None:

@@ -17,6 +17,7 @@ class Role(Enum):
     """What a property is for."""
 
     GOAL = "a requirement that kernel developers stated or implied"
+    LEMMA = "a fact about reachable states that other arguments lean on"
     HEALTH = "what every well-formed model satisfies"
 
 

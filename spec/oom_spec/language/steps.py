@@ -121,6 +121,8 @@ class Step:
     outcome: str
     waits: bool
     """The call blocks until its guards hold, so its outcomes need not cover every state."""
+    optional: bool
+    """Another outcome may be taken although this one is possible too; `oracle` says what decides."""
     oracle: str
     """What decides between outcomes where the model leaves the choice open; empty if the state does."""
     environment: bool
@@ -146,6 +148,7 @@ def step(
     binds: Mapping[str, str] | None = None,
     waits: bool = False,
     oracle: str = "",
+    optional: bool = False,
     environment: bool = False,
     commit: str = "",
     verified: Verified = Verified.TREE,
@@ -188,6 +191,7 @@ def step(
             outcome=outcome,
             waits=waits,
             oracle=oracle,
+            optional=optional,
             environment=environment,
             commit=commit,
             verified=verified,

@@ -16,6 +16,7 @@ from oom_spec.protocol.points import KillAt
 from oom_spec.protocol.state import Excuse, Killer, Process, Task
 
 kill_process = partial(step, Killer, kernel="mm/oom_kill.c:oom_kill_process", binds={"task": "victim"})
+LIST_ORDER = "order of the process list"
 mark_victim = partial(step, Killer, kernel="mm/oom_kill.c:mark_oom_victim", binds={"task": "victim"})
 wake_reaper = partial(step, Killer, kernel="mm/oom_kill.c:wake_oom_reaper", binds={"task": "victim"})
 
@@ -133,7 +134,7 @@ def shares_mm(world: World, task: Task, process: Process) -> bool:
     )
 
 
-@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="do_send_sig_info(SIGKILL)", outcome="a sharer")
+@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="do_send_sig_info(SIGKILL)", outcome="a sharer", oracle=LIST_ORDER)
 def kill_sharer(world: World, killer: Killer, task: Task, process: Process) -> None:
     """Another process that uses the mm is killed, but not marked."""
     requires(shares_mm(world, task, process), Guard.SHARES_MM)
@@ -142,7 +143,7 @@ def kill_sharer(world: World, killer: Killer, task: Task, process: Process) -> N
     process.sigkill = True
 
 
-@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares")
+@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares", oracle=LIST_ORDER)
 def init_shares_mm(world: World, killer: Killer, task: Task, process: Process) -> None:
     """Global init uses the mm: it cannot be reaped, and is hidden at once."""
     requires(shares_mm(world, task, process), Guard.SHARES_MM)

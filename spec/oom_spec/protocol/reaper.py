@@ -121,7 +121,12 @@ def zap_page(reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(
-    at=ReapAt.ZAP, then=ReapAt.ZAP, call="unmap_page_range", outcome="a page munlocked meanwhile", oracle="order of the VMAs"
+    at=ReapAt.ZAP,
+    then=ReapAt.ZAP,
+    call="unmap_page_range",
+    outcome="a page munlocked meanwhile",
+    oracle="whether the walk has passed that VMA",
+    optional=True,
 )
 def zap_munlocked_page(reaper: Reaper, task: Task) -> None:
     """The VMA had VM_LOCKED until exit_mmap cleared it; a walk that has not passed it yet zaps it."""
