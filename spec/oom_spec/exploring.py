@@ -130,7 +130,10 @@ class Exploration:
         most: int = MOST_STATES,
         stop: Callable[[], bool] = lambda: False,
         keep_edges: bool = False,
+        depth_limit: int | None = None,
+        first_only: bool = False,
     ) -> None:
+        """``depth_limit`` looks no deeper; ``first_only`` stops once every property is violated."""
         self.instance = instance
         self.generated = generate(instance)
         self.packing = self.generated.packing
@@ -143,6 +146,8 @@ class Exploration:
         self.edges: dict[int, list[tuple[int, int]]] | None = {} if keep_edges else None
         self.taken: set[int] = set()
         self.prefix: list[int] = []
+        self.depth_limit = depth_limit
+        self.first_only = first_only
         started = time.monotonic()
         self._run(self._start(), stop)
         self.seconds = time.monotonic() - started
@@ -183,7 +188,7 @@ class Exploration:
         edges = self.edges
         taken = self.taken
         while level:
-            if len(parents) >= self.most or stop():
+            if len(parents) >= self.most or stop() or self._enough():
                 self.truncated = True
                 return
             depth = self.depth + 1
@@ -205,6 +210,11 @@ class Exploration:
             if following:
                 self.depth = depth
             level = following
+
+    def _enough(self) -> bool:
+        if self.depth_limit is not None and self.depth >= self.depth_limit:
+            return True
+        return self.first_only and all(f.violated is not None for f in self.findings.values())
 
     def _lookouts(self) -> tuple[Lookout, dict[int, Lookout]]:
         in_states: list[Watch] = []

@@ -32,6 +32,9 @@ from oom_spec.traces import CALLERS, EXECUTORS, SCANNERS, Run, Stack, Staging, r
 MOST_NODES = 2_000_000
 """Where a search gives up."""
 
+MOST_ASKED = 500
+"""How many states are asked for the guards that refuse."""
+
 FAILING = ("fails", "fail", "failed")
 ACTORS = {
     "Task": "a thread",
@@ -95,12 +98,14 @@ class _Line:
         """Whether entering the function ``name`` is meant."""
         return name in self.call.names and self.outcomes is None
 
-    def named_by_call(self, step: Step, about: tuple[str, ...]) -> bool:
-        """Whether the call of ``step`` is meant."""
+    def named_by_call(self, step: Step, about: tuple[str, ...], entering: bool = False) -> bool:
+        """Whether the call of ``step`` is meant; ``entering`` if it is a function whose calls may follow."""
         if step.call not in self.call.names:
             return False
         comment = self.call.comment
         if self.exact:
+            if entering and not comment:
+                return True
             remark = remark_of(step.outcome, about)
             return remark.startswith(comment[: -len(CUT)]) if comment.endswith(CUT) else remark == comment
         return self.outcomes is None or step.outcome in self.outcomes
@@ -177,7 +182,7 @@ class Search:
                 if line.call.column not in (None, column):
                     continue
                 if depth == len(place.frames):
-                    now += line.named_by_call(action.step, about)
+                    now += line.named_by_call(action.step, about, place.after != place.frames)
                 else:
                     now += line.named_by_entry(name)
             found = self._moves[key] = (place.after, tuple(range(now, reached - 1, -1)))
@@ -357,9 +362,13 @@ class Match:
 
     def _refused(self, found: _Cheapest) -> None:
         line = self.search.lines[found.furthest]
-        wanted = [action for action in self.instance.actions if self._may_name(line, action)]
+        wanted = [a for a in self.instance.actions if self._here(line, a) and line.named_by_call(a.step, subjects(a))]
+        if not wanted and line.outcomes is None:
+            inside = [(name, a) for a in self.instance.actions if self._here(line, a) for name in line.call.names]
+            wanted = [a for name, a in inside if a.step.kernel_function == name]
+            wanted = wanted or [a for name, a in inside if _calls(name, a.step.kernel_function)]
         refused: set[Enum] = set()
-        for packed in {node[0] for node in found.costs if node[1] == found.furthest}:
+        for packed in list(dict.fromkeys(node[0] for node in found.costs if node[1] == found.furthest))[:MOST_ASKED]:
             state = self.search.generated.packing.unpack(packed)
             for action in wanted:
                 try:
@@ -376,13 +385,10 @@ class Match:
         because = f"it needs that {why}" if why else "nobody gets there"
         self._stops(line.call, f"`{line.call}` cannot happen in {era} after what stands before it: {because}")
 
-    def _may_name(self, line: _Line, action: Action) -> bool:
-        if action.step.actor is not Mm:
-            column = self.search.staging.column(action, self.instance.concrete.value)
-            if line.call.column not in (None, column):
-                return False
-        entered = any(_calls(name, action.step.kernel_function) for name in line.call.names)
-        return line.named_by_call(action.step, subjects(action)) or (line.outcomes is None and entered)
+    def _here(self, line: _Line, action: Action) -> bool:
+        """Whether ``action`` may stand in the line's column; __mmput may stand in any."""
+        column = None if action.step.actor is Mm else self.search.staging.column(action, self.instance.concrete.value)
+        return column is None or line.call.column in (None, column)
 
     # -- what it breaks ----------------------------------------------------------------------
 

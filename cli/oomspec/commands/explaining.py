@@ -1,0 +1,100 @@
+"""`oomspec explain`"""
+
+from __future__ import annotations
+
+import click
+
+from oom_spec.applicability import why_not
+from oom_spec.diagrams import draw, svg
+from oom_spec.eras import find_era
+from oom_spec.exploring import MOST_STATES, Exploration, Hit
+from oom_spec.graphs import find_stuck
+from oom_spec.instances import Instance
+from oom_spec.language import Era, Property, Scenario, SpecError
+from oom_spec.properties import find_properties
+from oom_spec.replay_tests import to_pytest
+from oom_spec.scenarios import SCENARIOS, find_scenario
+from oom_spec.traces import Run, run_to, to_itf, to_json
+
+FORMS = ["text", "json", "itf", "svg", "pytest"]
+
+
+@click.command()
+@click.argument("era")
+@click.argument("property")
+@click.option("--as", "form", type=click.Choice(FORMS), default="text", show_default=True, help="What to print.")
+@click.option("--scenario", "name", metavar="NAME", help="Only this scenario.  [default: where the race is shortest]")
+@click.option("--excuse", is_flag=True, help="The shortest run that only an excuse (N3) covers, instead of a violation.")
+@click.option("--whole", is_flag=True, help="Draw also what leads to a scenario that starts in mid-protocol.")
+@click.option("--race-only", is_flag=True, help="Leave out the steps that no other thread can notice.")
+def explain(
+    era: str, property: str, form: str, name: str | None, excuse: bool, whole: bool, race_only: bool
+) -> int:
+    """Draw the shortest race that breaks PROPERTY in ERA, in the form of kernel commit messages.
+
+    \b
+    Exit status: 0 drawn, or it holds (which is said); 3 if the search was cut short.
+    \b
+    Examples:
+      oomspec explain v4.12 N1s
+      oomspec explain v4.14 S1 --scenario foreign-user --as svg > race.svg
+      oomspec explain hocko-2017-07-24 N2r --excuse
+    """
+    chosen = find_era(era)
+    subjects = find_properties(property)
+    if len(subjects) != 1:
+        raise SpecError(f"{property!r} means {', '.join(p.id for p in subjects)}: name one of them")
+    subject = subjects[0]
+    reason = why_not(chosen, subject)
+    if reason:
+        click.echo(f"{subject.id} does not apply to {chosen.id}: {reason}")
+        return 0
+    scenarios = [find_scenario(name)] if name else [s for s in SCENARIOS if not s.slow]
+    found, truncated = _shortest(chosen, subject, scenarios, excuse)
+    if found is None:
+        if truncated:
+            click.echo(f"{subject.id}: unknown, the search was cut short", err=True)
+            return 3
+        what = "needs no excuse" if excuse else "holds"
+        where = f"in {scenarios[0].id}" if len(scenarios) == 1 else f"in all {len(scenarios)} scenarios"
+        click.echo(f"{subject.id} {what} in {chosen.id}: every reachable state was visited {where}")
+        return 0
+    exploration, hit = found
+    run = run_to(exploration, hit, subject)
+    click.echo(_rendered(run, exploration.instance, form, whole=whole, race_only=race_only), nl=False)
+    return 0
+
+
+def _shortest(
+    era: Era, subject: Property, scenarios: list[Scenario], excuse: bool
+) -> tuple[tuple[Exploration, Hit] | None, bool]:
+    best: tuple[Exploration, Hit] | None = None
+    truncated = False
+    for scenario in scenarios:
+        if subject.graph:
+            exploration = Exploration(Instance(era, scenario), keep_edges=True)
+            stuck = None if exploration.truncated else find_stuck(exploration)
+            hit = None if stuck is None else Hit(stuck.depth, stuck.state, None, None)
+        else:
+            limit = None if best is None else best[1].depth
+            exploration = Exploration(Instance(era, scenario), [subject], depth_limit=limit, first_only=not excuse)
+            finding = exploration.findings[subject.id]
+            hit = finding.violated
+            if excuse:
+                hit = min(finding.excuses.values(), key=lambda each: each.depth, default=None)
+        if hit is not None and (best is None or hit.depth < best[1].depth):
+            best = (exploration, hit)
+        truncated = truncated or exploration.states >= MOST_STATES
+    return best, truncated
+
+
+def _rendered(run: Run, instance: Instance, form: str, *, whole: bool, race_only: bool) -> str:
+    if form == "json":
+        return to_json(run) + "\n"
+    if form == "itf":
+        return to_itf(run, instance) + "\n"
+    if form == "svg":
+        return svg(run, whole=whole, race_only=race_only)
+    if form == "pytest":
+        return to_pytest(run)
+    return draw(run, whole=whole, race_only=race_only)
