@@ -38,6 +38,8 @@ class Options:
     z3_seconds: float = 20.0
     """Z3's budget for one scenario."""
     most_states: int = MOST_STATES
+    depth_limit: int | None = None
+    """How deep the explorer looks; None: everywhere."""
     deadline: float | None = None
     """A moment of `time.monotonic` at which to stop and say `unknown`."""
 
@@ -70,7 +72,12 @@ class Decision:
         graph = any(p.graph for p in self.properties)
         most = self.options.most_states if self.options.explore else 0
         self.exploration = Exploration(
-            self.instance, self.properties, most=most, stop=self.options.late, keep_edges=graph
+            self.instance,
+            self.properties,
+            most=most,
+            stop=self.options.late,
+            keep_edges=graph,
+            depth_limit=self.options.depth_limit,
         )
         self.starting_state = self._starting_state()
         self.encoding: Encoding | None = None
@@ -123,6 +130,7 @@ class Decision:
         self.progress(f"z3: no violation within {depth} steps")
 
     def _default_bound(self, subjects: Sequence[Property]) -> int:
+        """As deep as the last violation; without end where something holds."""
         depths = [hit.depth for p in subjects if (hit := self._finding(p).violated) is not None]
         return max(depths) if depths and len(depths) == len(subjects) else 10_000
 

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import attrs
 
-from oom_smt.deciding import Options, decide
+from oom_smt.deciding import InternalError, Options, decide
 from oom_spec.eras import find_era
 from oom_spec.language.eras import Era
 from oom_spec.language.properties import Property
@@ -32,12 +32,14 @@ class Task:
     properties: tuple[str, ...]
     z3_seconds: float
     """0: the explorer alone."""
+    depth_limit: int | None = None
+    """How deep the explorer need look again, where it did its work before."""
 
 
 def work(task: Task) -> list[Verdict]:
     """Do one task; runs in a worker process."""
     subjects = [p for name in task.properties for p in find_properties(name)]
-    options = Options(bounded=task.z3_seconds > 0, z3_seconds=task.z3_seconds)
+    options = Options(bounded=task.z3_seconds > 0, z3_seconds=task.z3_seconds, depth_limit=task.depth_limit)
     return decide(find_era(task.era), find_scenario(task.scenario), subjects, options)
 
 
@@ -87,23 +89,43 @@ class Matrix:
             task = futures[future]
             try:
                 for verdict in future.result():
-                    self.verdicts[verdict.era, verdict.property, verdict.scenario] = verdict
+                    self._take(verdict)
             except BrokenProcessPool:
                 self.lost.append(f"{task.era} in {task.scenario}: its worker process died")
             what = "z3" if task.z3_seconds else "exploring"
             progress(done, len(futures), f"{what} {task.era} {task.scenario}")
 
+    def _take(self, verdict: Verdict) -> None:
+        """Record a verdict; a second one for the same cell and scenario only adds what Z3 said."""
+        key = verdict.era, verdict.property, verdict.scenario
+        before = self.verdicts.get(key)
+        if before is None:
+            self.verdicts[key] = verdict
+            return
+        if verdict.word is Word.VIOLATED and before.word is not Word.VIOLATED:
+            raise InternalError(
+                f"internal error: z3 violates {verdict.property} at {verdict.depth} in {verdict.era}, scenario "
+                f"{verdict.scenario}, and the explorer does not; please report it"
+            )
+        said = [text for text in verdict.checked_by if text.startswith("z3")]
+        method = "explore+bounded" if said else before.method
+        self.verdicts[key] = attrs.evolve(before, checked_by=(*before.checked_by, *said), method=method)
+
     def _second_opinions(self) -> list[Task]:
         """Where Z3 looks: each cell's shortest violation, and for what holds the primary scenario."""
-        wanted: dict[tuple[str, str], dict[str, None]] = {}
+        wanted: dict[tuple[str, str], dict[str, int]] = {}
         for cell in self.cells().values():
             leading = cell.leading
-            if cell.word is Word.VIOLATED and leading.method != "bounded":
-                wanted.setdefault((cell.era, leading.scenario), {})[cell.property] = None
+            if cell.word is Word.VIOLATED:
+                wanted.setdefault((cell.era, leading.scenario), {})[cell.property] = leading.depth or 0
             elif cell.word is Word.PROVED_INSTANCE:
-                primary = next((v for v in cell.touching if v.scenario == PRIMARY), leading)
-                wanted.setdefault((cell.era, primary.scenario), {})[cell.property] = None
-        return [Task(era, scn, tuple(names), self.z3_seconds) for (era, scn), names in wanted.items()]
+                primary = next((v for v in cell.touching if v.scenario == PRIMARY), None)
+                if primary is not None:
+                    wanted.setdefault((cell.era, primary.scenario), {})[cell.property] = 0
+        return [
+            Task(era, scenario, tuple(depths), self.z3_seconds, max(depths.values()))
+            for (era, scenario), depths in wanted.items()
+        ]
 
     def cells(self) -> Mapping[tuple[str, str], Cell]:
         """Every cell, with a verdict `unknown` for each scenario that was not finished."""

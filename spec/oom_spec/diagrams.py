@@ -141,8 +141,9 @@ def _widths(columns: Sequence[str], titles: Sequence[str], rows: Sequence[Cell |
 
 
 def _unit(cells: Sequence[Cell], width: int) -> int:
-    """Blanks per level of nesting: two, or one where that spares a line from being squeezed."""
-    return 2 if all(2 * cell.depth + len(cell.text) <= width for cell in cells) else 1
+    """Blanks per level of nesting: two, or one where that would squeeze more than every fourth line."""
+    squeezed = sum(2 * cell.depth + len(cell.text) > width for cell in cells)
+    return 2 if 4 * squeezed <= len(cells) else 1
 
 
 # -- SVG -------------------------------------------------------------------------------------
@@ -218,9 +219,7 @@ def _spoken(run: Run, shown: Sequence[Taken]) -> str:
     return "; ".join([*told, *([f"{run.property} breaks here"] if run.property else [])])
 
 
-def _svg_rows(
-    shown: Sequence[Taken], columns: Sequence[str], lane: int, width: int, run: Run
-) -> tuple[list[str], int]:
+def _svg_rows(shown: Sequence[Taken], columns: Sequence[str], lane: int, width: int, run: Run) -> tuple[list[str], int]:
     """One row per step, and the height that they end at."""
     body: list[str] = []
     stacks: dict[str, Stack] = {}

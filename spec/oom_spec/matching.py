@@ -15,8 +15,8 @@ from itertools import product
 
 import attrs
 
-from oom_spec.eras import all_eras
 from oom_spec.diagrams import CUT
+from oom_spec.eras import all_eras
 from oom_spec.exploring import Exploration, replay
 from oom_spec.generating import Judge, generate, judge
 from oom_spec.instances import Action, Check, Instance
@@ -133,6 +133,12 @@ class Search:
         self.eras = tuple(eras.values())
         self.lines = [_Line(call, diagram.exact, _demands(call, diagram.exact, self.eras)) for call in diagram.calls]
         self.staging = Staging(instance)
+        for call in diagram.calls:
+            if call.column not in (None, *self.staging.columns):
+                raise SpecError(
+                    f"line {call.line}: the column {call.column!r} is nobody in scenario {instance.scenario.id}: "
+                    f"title it {', '.join(self.staging.columns)}, or draw no columns"
+                )
         self.generated = generate(instance)
         exploration = Exploration(instance, stop=lambda: True)
         self.start = next(iter(exploration.parents))
@@ -264,7 +270,7 @@ class Match:
         self.reason = ""
         """Why it stops there, as a sentence."""
         self.guards: tuple[Enum, ...] = ()
-        """The guards that refused the steps that the line names."""
+        """The guards that refused the steps that the line names, wherever their thread stood there."""
         self.steps: tuple[Named, ...] = ()
         """The run with the fewest filled-in steps, from the scenario's start."""
         self._unknown_here()
@@ -367,23 +373,30 @@ class Match:
             inside = [(name, a) for a in self.instance.actions if self._here(line, a) for name in line.call.names]
             wanted = [a for name, a in inside if a.step.kernel_function == name]
             wanted = wanted or [a for name, a in inside if _calls(name, a.step.kernel_function)]
-        refused: set[Enum] = set()
-        for packed in list(dict.fromkeys(node[0] for node in found.costs if node[1] == found.furthest))[:MOST_ASKED]:
+        nodes = [node for node in found.costs if node[1] == found.furthest]
+        asked = [(node[0], wanted) for node in nodes[:MOST_ASKED]]
+        if found.furthest:
+            names = self.search.lines[found.furthest - 1].call.names
+            entering = [a for a in wanted if any(_calls(name, a.step.kernel_function) for name in names)]
+            before = [parent for node in nodes for parent, _ in found.parents[node] if parent[1] < found.furthest]
+            asked += [(node[0], entering) for node in before[:MOST_ASKED]]
+        refused: set[tuple[str, Enum]] = set()
+        for packed, actions in asked:
             state = self.search.generated.packing.unpack(packed)
-            for action in wanted:
+            for action in actions:
                 try:
                     self.instance.concrete.run(action.step, action.arguments, state)
                 except Disabled as refusal:
                     if isinstance(refusal.guard, Enum):
-                        refused.add(refusal.guard)
-        self.guards = tuple(sorted(refused, key=lambda guard: guard.name))
+                        refused.add((action.actor, refusal.guard))
+        told = sorted(refused, key=lambda each: (each[0], each[1].name))
+        self.guards = tuple(dict.fromkeys(guard for _, guard in told))
         era = releases(self.instance.era)
         if not wanted:
             self._stops(line.call, f"`{line.call}` names no step of {line.call.column or 'anybody'} in {era}")
             return
-        why = "; ".join(str(guard.value) for guard in self.guards)
-        because = f"it needs that {why}" if why else "nobody gets there"
-        self._stops(line.call, f"`{line.call}` cannot happen in {era} after what stands before it: {because}")
+        why = "; ".join(f"{actor} needs `{guard.value}`" for actor, guard in told) or "nobody gets there"
+        self._stops(line.call, f"`{line.call}` cannot happen in {era} after what stands before it: {why}")
 
     def _here(self, line: _Line, action: Action) -> bool:
         """Whether ``action`` may stand in the line's column; __mmput may stand in any."""
@@ -501,9 +514,7 @@ def _calls(caller: str, function: str) -> bool:
     return False
 
 
-def _given(
-    instance: Instance, subject: Property, events: Sequence[Announced] | None
-) -> Iterable[tuple[object, ...]]:
+def _given(instance: Instance, subject: Property, events: Sequence[Announced] | None) -> Iterable[tuple[object, ...]]:
     if events is None:
         return product(*(instance.structure.objects.get(kind.__name__, ()) for kind in subject.over))
     return [event.arguments for event in events if event.event is subject.event]
@@ -585,4 +596,3 @@ def match(instance: Instance, diagram: Diagram, properties: Sequence[Property] =
     Raises `SpecError` for a line that equally short runs read as different threads'.
     """
     return Match(Search(instance, diagram), properties)
-

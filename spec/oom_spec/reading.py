@@ -63,7 +63,7 @@ class Diagram:
 
     calls: tuple[Call, ...]
     exact: bool
-    """Drawn by us: columns are known, and a call without a comment has no notable outcome."""
+    """Drawn by us, as its heading says: a call without a comment has no notable outcome."""
     scenario: str | None = None
     """The scenario that the heading names, if it names one."""
 
@@ -268,4 +268,4 @@ def _rows(
             calls.append(Call(line.number, name, names, comment.strip(), column))
     if not calls:
         raise SpecError("no diagram found: there is no call under the rule that marks the columns")
-    return Diagram(tuple(calls), exact=True, scenario=scenario)
+    return Diagram(tuple(calls), exact=scenario is not None, scenario=scenario)

@@ -234,7 +234,7 @@ class Taken:
     after: Stack
     changes: tuple[Change, ...]
     race: bool
-    """Another thread wrote what it reads, or reads or writes what it wrote."""
+    """Another thread wrote what it reads, or reads or writes what it wrote; or the violated property reads it."""
 
     @property
     def remark(self) -> str:
@@ -289,7 +289,7 @@ def run_of(
     """
     whole = [*start, *steps]
     states = replay(instance, whole)
-    taken = _describe(instance, whole, states)
+    taken = _describe(instance, whole, states, _looked_at(instance, violated))
     return Run(
         era=instance.era.id,
         releases=releases(instance.era),
@@ -314,7 +314,19 @@ def run_to(exploration: Exploration, hit: Hit, violated: Property) -> Run:
     )
 
 
-def _describe(instance: Instance, actions: Sequence[Action], states: Sequence[State]) -> list[Taken]:
+def _looked_at(instance: Instance, subject: Property | None) -> set[Slot]:
+    """What a property reads: who writes it belongs to the race."""
+    if subject is None or subject.graph:
+        return set()
+    by_path = instance.obligations(subject).values()
+    checks = instance.invariants(subject) if subject.event is None else [each for checks in by_path for each in checks]
+    formulas = (term for check in checks for term in (check.when, check.excused))
+    return {slot_of(leaf) for term in formulas for leaf in terms.leaves(term, Op.FIELD)}
+
+
+def _describe(
+    instance: Instance, actions: Sequence[Action], states: Sequence[State], looked_at: set[Slot]
+) -> list[Taken]:
     staging = Staging(instance)
     store = instance.concrete
     stacks: dict[str, Stack] = {}
@@ -349,7 +361,7 @@ def _describe(instance: Instance, actions: Sequence[Action], states: Sequence[St
             tail=place.tail,
             after=place.after,
             changes=tuple(change for _, change in changes),
-            race=race,
+            race=race or any(slot in looked_at for slot, _ in changes),
         )
         for action, place, changes, race in zip(actions, places, changed, racing, strict=True)
     ]
@@ -514,4 +526,3 @@ def to_itf(run: Run, instance: Instance) -> str:
         "varTypes": {v.name: kinds.get(type(v.values[-1]), "Str") for v in instance.variables},
     }
     return json.dumps({"#meta": meta, "vars": names, "states": written}, indent=1) + "\n"
-

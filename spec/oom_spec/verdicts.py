@@ -120,7 +120,7 @@ class Cell:
         order = list(Word)
         return min(
             candidates,
-            key=lambda v: (order.index(v.word), v.depth if v.depth is not None else 0, v.scenario),
+            key=lambda v: (order.index(v.word), v.depth if v.depth is not None else 0, v.scenario != "single"),
         )
 
     @property

@@ -57,5 +57,6 @@ def evaluate(term: Term, values: Valuation, structure: Structure, bound: Mapping
 
 def number(value: Plain) -> int:
     """``value``, which must be a count."""
-    assert isinstance(value, int) and not isinstance(value, bool), value
+    assert isinstance(value, int), value
+    assert not isinstance(value, bool), value
     return value

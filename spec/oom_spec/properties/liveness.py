@@ -30,18 +30,18 @@ def about_to_be_queued(world: World, task: Task) -> bool:
 
 
 def waiting_for_victim(world: World, killer: Killer, task: Task) -> bool:
-    """A scan of `killer` would meet `task`, a marked victim without MMF_OOM_SKIP, whose __mmput is blocked."""
+    """A scan of `killer` would meet `task`, a marked victim whose __mmput is blocked."""
     return both(
         visible(killer, task),
         killable_here(killer, task),
         task.process.oom_mm,
-        negate(task.process.mm.oom_skip),
         task.process.mm.blocked,
     )
 
 
 def somebody_owes(world: World, killer: Killer, task: Task) -> bool:
-    return negate(both(negate(owed(world, task)), negate(about_to_be_queued(world, task))))
+    """The scan is not held back, or the reaper has the mm on its list or in work, or is about to get it."""
+    return either(task.process.mm.oom_skip, owed(world, task), about_to_be_queued(world, task))
 
 
 L2S = Property(

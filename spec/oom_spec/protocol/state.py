@@ -143,6 +143,7 @@ class Process(Object):
     global_init = fixed_flag("Global init: the OOM killer never picks it.")
     bystander = fixed_flag("It only stands by: the scenario ends when the OOM killer picks it.")
     may_exit = fixed_flag("Its threads may exit without being killed.")
+    never_exits = fixed_flag("Its threads never reach do_exit: uninterruptible sleep, ptrace stop, freezer, a loop.")
 
     sigkill = flag("SIGKILL is pending and SIGNAL_GROUP_EXIT set.")
     oom_mm = flag("signal->oom_mm is set: the process is a marked victim.")

@@ -21,6 +21,7 @@ exit_mm = partial(step, Task, kernel="kernel/exit.c:exit_mm")
 @do_exit(at=TaskAt.RUN, then=TaskAt.DOWN_READ, call="exit_signals", outcome="killed", waits=True)
 def exit_signals_killed(task: Task) -> None:
     """The thread acts on SIGKILL and enters do_exit; PF_EXITING is set."""
+    requires(negate(task.process.never_exits), Guard.SCENARIO)
     requires(task.process.sigkill, Guard.KILLED)
     requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
     task.exiting = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oom_spec.language import Scenario, World, both, every, make, negate, some
+from oom_spec.language import Scenario, World, both, either, every, make, negate, some
 from oom_spec.language.objects import Made
 from oom_spec.protocol.state import Fault, Killer, Mm, Process, Reaper, Scanner, Task
 
@@ -16,6 +16,25 @@ def bystander_picked(world: World) -> bool:
         world.all(Killer),
         lambda killer: some(world.all(Task), lambda task: both(killer.victim == task, task.process.bystander)),
     )
+
+
+def sharer_killed(world: World) -> bool:
+    """A second process that uses the mm of a marked one was marked too, and that kill is over."""
+    return both(
+        some(
+            world.all(Process),
+            lambda process: both(
+                process.oom_mm,
+                some(world.all(Process), lambda other: both(other != process, other.mm == process.mm, other.oom_mm)),
+            ),
+        ),
+        every(world.all(Killer), lambda killer: negate(killer.holds_oom_lock)),
+    )
+
+
+def second_victim(world: World) -> bool:
+    """The bystander is picked, or the process that shares the mm was killed on its own account."""
+    return either(bystander_picked(world), sharer_killed(world))
 
 
 def victim_marked_and_queued(world: World) -> bool:
@@ -130,8 +149,8 @@ SHARER = Scenario(
         REAPER, killer(eligible=("P1", "P2", "P3")), victim_mm(), process("P1", "mm0"), process("P3", "mm0"), BYSTANDER
     ),
     bounds=bounds(),
-    ends=bystander_picked,
-    ends_text="the bystander is picked",
+    ends=second_victim,
+    ends_text="the bystander is picked, or the sharer was killed on its own account",
     limits=limits(1, ONE_THREAD),
 )
 
@@ -313,16 +332,16 @@ DYING_ALLOCATES = Scenario(
 
 DYING_THREADS = Scenario(
     id="dying-threads",
-    why="Two threads of one process allocate while they are dying: each is marked and queued on its own.",
+    why="Two dying threads allocate again and again and never reach do_exit: each is marked and queued on its own.",
     objects=world(
         REAPER,
         make(Killer, "killer-t0", eligible={"P1": True}, current="P1.t0"),
         make(Killer, "killer-t1", eligible={"P1": True}, current="P1.t1"),
-        victim_mm(reapable=0),
-        process("P1", "mm0", threads=2, sigkill=True),
+        victim_mm(),
+        process("P1", "mm0", threads=2, sigkill=True, never_exits=True),
     ),
     bounds=bounds(),
-    limits=limits(1, "the process is killed before the first allocation"),
+    limits=(ONE_PAGE, "MAX_OOM_REAP_RETRIES = 1 instead of 10", "the process is killed before the first allocation"),
 )
 
 EMPTY_MM = Scenario(

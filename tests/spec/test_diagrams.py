@@ -1,0 +1,239 @@
+"""A run as data and as a picture: columns are threads, lines fit, and JSON comes back as the same run."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from oom_spec.diagrams import draw, svg
+from oom_spec.eras import find_era
+from oom_spec.exploring import Exploration
+from oom_spec.instances import Instance
+from oom_spec.language import SpecError
+from oom_spec.matching import match
+from oom_spec.properties import PROPERTIES, find_properties
+from oom_spec.reading import read_diagram
+from oom_spec.scenarios import find_scenario
+from oom_spec.traces import Run, from_json, heading_of, run_of, run_to, to_itf, to_json
+
+RACES = [
+    ("v4.12", "marked", "N1s"),
+    ("v4.12", "marked", "N2r"),
+    ("v4.12", "single", "N1s"),
+    ("v4.12", "kthread-fault", "S4"),
+    ("v4.14", "foreign-user", "S1"),
+]
+
+
+@cache
+def instance_of(era: str, scenario: str) -> Instance:
+    return Instance(find_era(era), find_scenario(scenario))
+
+
+@cache
+def race(era: str, scenario: str, name: str) -> Run:
+    (subject,) = find_properties(name)
+    exploration = Exploration(instance_of(era, scenario), [subject])
+    hit = exploration.findings[subject.id].violated
+    assert hit is not None
+    return run_to(exploration, hit, subject)
+
+
+def columns(text: str) -> dict[str, list[str]]:
+    """The cells of each column by the rule under the titles, read without the reader."""
+    lines = text.splitlines()
+    rule = next(n for n, line in enumerate(lines) if line.startswith("---"))
+    starts = [n for n, mark in enumerate(lines[rule]) if mark == "-" and (n == 0 or lines[rule][n - 1] == " ")]
+    ends = [*starts[1:], 1000]
+    found: dict[str, list[str]] = {}
+    for start, end in zip(starts, ends, strict=True):
+        rows = lines[rule + 1 : lines.index("", rule)]
+        found[lines[rule - 1][start:end].strip()] = [row[start:end].rstrip() for row in rows if row[start:end].strip()]
+    return found
+
+
+def test_the_premature_skip_reads_as_in_a_commit_message() -> None:
+    found = columns(draw(race("v4.12", "marked", "N2r")))
+    assert found == {
+        "victim (P1.t0)": [
+            "do_exit",
+            "  exit_signals # killed",
+            "  exit_mm",
+            "    down_read",
+            "  task_lock; current->mm = NULL",  # indentation gives way before the width does
+            "    up_read",
+            "    mmput # last",
+            "      __mmput",
+        ],
+        "oom_reaper": [
+            "oom_reaper",
+            "  oom_reap_task # P1.t0",
+            "    __oom_reap_task_mm",
+            "      mutex_lock(oom_lock)",
+            "      down_read_trylock",
+            "      mmget_not_zero # fails",
+            "      up_read # nothing reaped",
+            "  mutex_unlock(oom_lock) # returns true",
+            "    tsk->oom_reaper_list = NULL",
+            "    set_bit(MMF_OOM_SKIP)",
+            "^^^ N2r breaks here",
+        ],
+    }
+
+
+def test_heading_and_statement_say_what_is_shown() -> None:
+    text = draw(race("v4.12", "marked", "N1s"))
+    assert text.splitlines()[0] == (
+        "E4 (v4.9 - v4.12), scenario marked: N1s is violated at depth 20, after a prefix of 20 steps"
+    )
+    statement = " ".join(text.partition("breaks here")[2].split())
+    assert statement == f"N1s: {find_properties('N1s')[0].statement}"
+
+
+def test_steps_of_mmput_stand_in_the_column_of_whoever_runs_it() -> None:
+    found = columns(draw(race("v4.14", "foreign-user", "S1")))
+    assert any(cell.strip() == "exit_mmap" for cell in found["foreign"])
+    assert not any(cell.strip() == "exit_mmap" for cell in found["victim (P1.t0)"])
+    dying = columns(draw(race("v4.12", "single", "N1s")))
+    assert any(cell.strip() == "__mmput" for cell in dying["victim (P1.t0)"])
+
+
+def test_a_dying_thread_that_allocates_is_marked_without_oom_kill_process() -> None:
+    calls = read_diagram("task_will_free_mem(current) # yes\nmark_oom_victim\nwake_oom_reaper\n")
+    run = match(instance_of("v4.12", "dying-allocates"), calls).run
+    marking = [step for step in run.steps if step.column == "killer-self" and step.function == "mark_oom_victim"]
+    assert marking
+    for step in marking:
+        assert step.frames == ("__alloc_pages_slowpath", "__alloc_pages_may_oom", "out_of_memory", "mark_oom_victim")
+
+
+@pytest.mark.parametrize(("era", "scenario", "name"), RACES)
+@pytest.mark.parametrize("options", [{}, {"whole": True}, {"race_only": True}])
+def test_no_line_is_wider_than_a_mail_allows(era: str, scenario: str, name: str, options: dict[str, bool]) -> None:
+    run = race(era, scenario, name)
+    text = draw(run, **options)
+    allowed = {1: 72, 2: 72, 3: 100}.get(len(columns(text)), 120)
+    assert max(len(line) for line in text.splitlines()) <= allowed
+    assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+def test_the_whole_run_starts_cold_and_marks_where_the_scenario_starts() -> None:
+    run = race("v4.12", "marked", "N1s")
+    text = draw(run, whole=True)
+    before, mark, after = text.partition("=== here the scenario starts\n")
+    assert mark
+    assert "do_send_sig_info(SIGKILL)" in before
+    assert after.count("oom_reap_task") >= 1
+    assert "=== " not in draw(run)
+
+
+def test_the_race_alone_leaves_out_what_no_other_thread_can_notice() -> None:
+    run = race("v4.12", "marked", "N2r")
+    text = draw(run, race_only=True)
+    assert "tsk->oom_reaper_list = NULL" not in text
+    for needed in ("mmput # last", "mmget_not_zero # fails", "set_bit(MMF_OOM_SKIP)", "^^^ N2r breaks here"):
+        assert needed in text
+
+
+def test_the_svg_is_self_contained_titled_and_the_same_each_time() -> None:
+    run = race("v4.14", "foreign-user", "S1")
+    text = svg(run)
+    assert text == svg(run)
+    root = ET.fromstring(text)  # noqa: S314 - our own output
+    space = "{http://www.w3.org/2000/svg}"
+    title = root.find(f"{space}title")
+    assert title is not None
+    assert title.text == "E5 (v4.14), scenario foreign-user: S1 is violated at depth 43"
+    assert root.get("aria-labelledby") == "title desc"
+    assert "href" not in text
+    assert "url(" not in text
+    shown = " ".join("".join(each.itertext()) for each in root.iter(f"{space}text"))
+    for step in run.steps:
+        assert step.call in shown
+    assert shown.count("S1 breaks here") == 1
+    assert len(list(root.iter(f"{space}circle"))) == len(run.steps)
+
+
+@pytest.mark.parametrize(("era", "scenario", "name"), RACES)
+def test_json_comes_back_as_the_same_run(era: str, scenario: str, name: str) -> None:
+    run = race(era, scenario, name)
+    text = to_json(run)
+    assert json.loads(text)["schema"] == 1
+    assert heading_of(text) == (run.era, scenario)
+    assert from_json(text, instance_of(era, scenario), PROPERTIES) == run
+
+
+def test_json_records_what_changed() -> None:
+    run = race("v4.12", "marked", "N2r")
+    last = json.loads(to_json(run))["steps"][-1]
+    assert (last["actor"], last["column"], last["call"]) == ("reaper", "reaper", "set_bit(MMF_OOM_SKIP)")
+    assert {"name": "mm0.oom_skip", "before": "false", "after": "true"} in last["changes"]
+
+
+DOWN_READ = "task.exit_mm.down_read(P1.t0)"
+
+
+def damaged(change: str) -> str:
+    data = json.loads(to_json(race("v4.12", "marked", "N2r")))
+    if change == "schema":
+        data["schema"] = 2
+    elif change == "era":
+        data["era"] = "E5"
+    elif change == "action":
+        data["steps"][2]["action"] = "task.exit_mm.sleep(P1.t0)"
+    elif change == "steps":
+        del data["steps"]
+    elif change == "depth":
+        data["steps"] = data["steps"][:4]
+    elif change == "order":
+        data["steps"][0], data["steps"][1] = data["steps"][1], data["steps"][0]
+    elif change == "no run":
+        data = [1]
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"schema": 1,\n "era": "E4",\n "sce',
+            "line 3: not valid JSON (Unterminated string starting at): the file is damaged or cut off; write it again",
+        ),
+        ("no run", "this JSON is no run: expected one object with `schema`, `era`, `scenario` and `steps`"),
+        ("schema", "schema 2 is not known here: this version reads schema 1"),
+        ("era", "this run belongs to era 'E5', not to 'E4': replay it there"),
+        (
+            "action",
+            "steps: step 3 is 'task.exit_mm.sleep(P1.t0)', which is no action of era E4 in scenario marked",
+        ),
+        ("steps", "`steps` is missing or no list: this JSON is no run"),
+        ("depth", "depth 13 does not fit a run of 4 steps: the file is damaged or cut off"),
+        ("order", "the run does not replay: step 21 of the run, " + DOWN_READ + ", cannot be taken: not at DOWN_READ"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_line(text: str, message: str) -> None:
+    given = text if text.startswith("{") else damaged(text)
+    with pytest.raises(SpecError) as caught:
+        from_json(given, instance_of("v4.12", "marked"), PROPERTIES)
+    assert str(caught.value) == message
+
+
+def test_itf_has_one_state_per_step_from_the_cold_start() -> None:
+    run = race("v4.12", "marked", "N2r")
+    data = json.loads(to_itf(run, instance_of("v4.12", "marked")))
+    assert data["#meta"]["format"] == "ITF"
+    assert len(data["states"]) == len(run.start) + len(run.steps) + 1
+    assert all(set(state) == {"#meta", *data["vars"]} for state in data["states"])
+    assert [state["#meta"]["index"] for state in data["states"]] == list(range(len(data["states"])))
+    assert (data["states"][-2]["mm0.oom_skip"], data["states"][-1]["mm0.oom_skip"]) == (False, True)
+    assert data["#meta"]["varTypes"]["mm0.oom_skip"] == "Bool"
+
+
+def test_a_run_that_cannot_be_taken_is_refused() -> None:
+    instance = instance_of("v4.12", "marked")
+    last = next(action for action in instance.actions if action.step.call == "exit_notify")
+    with pytest.raises(SpecError, match="cannot be taken"):
+        run_of(instance, [last])
