@@ -18,4 +18,6 @@ def draw_actions(era: str, scenario: str, ids: Sequence[str], title: str) -> str
     named = {action.id: action for action in instance.actions}
     run: list[Action] = [named[each] for each in ids]
     start = Exploration(instance, most=0).prefix_run
-    return f"    {title}:\n\n" + "".join(f"    {line}\n" for line in draw(run_of(instance, run, start=start)).splitlines())
+    return f"    {title}:\n\n" + "".join(
+        f"    {line}\n" for line in draw(run_of(instance, run, start=start)).splitlines()
+    )

@@ -28,7 +28,7 @@ class Outcome:
 
     part: str
     text: str
-    """``proved-instance``, ``violated at 33``, ``witness at 41``, ``always possible``, ``lost at 34``, ``none``, ``unknown``."""
+    """``proved-instance``, ``violated at 33``, ``witness at 41``, ``always possible``, ``lost at 34`` ..."""
     run: Sequence[str]
     """Ids of the actions of the run that shows it, if there is one."""
     checked_by: Sequence[str]

@@ -226,6 +226,7 @@ class Decision:
         asked = self.bounded.get(subject.id)
         by_z3 = asked is not None and asked.answer is Answer.SAT
         self._cross_check(subject, finding, asked)
+        depth: int | None
         if finding.violated is not None:
             run = self._replayed(subject, finding.violated)
             word, depth, method = Word.VIOLATED, finding.violated.depth, "explore+bounded" if by_z3 else "explore"
@@ -281,9 +282,13 @@ class Decision:
     def _checkers(self, asked: Bounded | None, replayed: bool = False) -> tuple[str, ...]:
         found: list[str] = ["plain replay"] if replayed else []
         if self.options.explore:
-            found.append(f"explorer: {self.exploration.states} states" + (" (truncated)" if self.exploration.truncated else ""))
+            found.append(
+                f"explorer: {self.exploration.states} states" + (" (truncated)" if self.exploration.truncated else "")
+            )
         if self.complete_to >= 0:
-            complete = self.complete_to if asked is None or asked.depth is None else min(self.complete_to, asked.depth - 1)
+            complete = (
+                self.complete_to if asked is None or asked.depth is None else min(self.complete_to, asked.depth - 1)
+            )
             found.append(f"{z3_api.version()}: none within {complete}")
         if asked is not None and asked.depth is not None:
             how = "allows the explorer's run" if asked.guided else "finds one"

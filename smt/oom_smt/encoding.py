@@ -190,4 +190,3 @@ class Encoding:
 def violation(check: Check, strict: bool) -> Term:
     """Where a check fails; ``strict`` accepts no excuse."""
     return terms.conjoin(check.when, terms.negate(check.holds if strict else check.excused))
-

@@ -21,9 +21,7 @@ except ImportError as missing:
     raise SpecError("z3 is not installed: `pip install z3-solver`, or run `make prove`, which installs it") from missing
 
 if tuple(z3.get_version()[:2]) < OLDEST:
-    raise SpecError(
-        f"z3 {z3.get_version_string()} is too old: install z3-solver {OLDEST[0]}.{OLDEST[1]} or newer"
-    )
+    raise SpecError(f"z3 {z3.get_version_string()} is too old: install z3-solver {OLDEST[0]}.{OLDEST[1]} or newer")
 
 Expr = NewType("Expr", object)
 

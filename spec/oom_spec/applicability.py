@@ -33,9 +33,7 @@ def effects(era: Era) -> Effects:
     for _, path in instance.lifted:
         events |= {announced.event for announced in path.events}
         for (name, _), term in path.updates.items():
-            constants: Mapping[object, None] = dict.fromkeys(
-                [term.payload] if term.op is Op.CONST else [True, False]
-            )
+            constants: Mapping[object, None] = dict.fromkeys([term.payload] if term.op is Op.CONST else [True, False])
             assigned |= {(name, value) for value in constants}
     return Effects(frozenset(events), frozenset(assigned))
 

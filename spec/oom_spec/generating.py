@@ -75,7 +75,9 @@ def _running(instance: Instance) -> Term:
     declared = next(v for v in instance.variables if v.slot == HALTED)
     if HALTED in instance.constants:
         return terms.TRUE
-    field = terms.field(HALTED[0], declared.declaration.sort, (terms.const(terms.Sort(terms.Kind.OBJECT, "World"), "world"),))
+    field = terms.field(
+        HALTED[0], declared.declaration.sort, (terms.const(terms.Sort(terms.Kind.OBJECT, "World"), "world"),)
+    )
     return terms.equals(field, instance.initial_term(declared))
 
 

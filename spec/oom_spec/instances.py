@@ -1,15 +1,15 @@
 """An instance: an era in a scenario, all its paths lifted and grounded.
 
 Grounding expands quantifiers for the scenario's objects, drops the paths that an over-approximation
-of the reachable values rules out, and folds the fields that keep one value. What is left is what the explorer, Z3 and the
-exports work on; the plain steps know nothing of it.
+of the reachable values rules out, and folds the fields that keep one value. What is left is what the
+explorer, Z3 and the exports work on; the plain steps know nothing of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from enum import Enum
+from functools import cached_property
 from itertools import product
 
 import attrs
@@ -47,9 +47,7 @@ class Action:
         """``reaper.oom_reap_task.put_task_struct(P1.t0)``: the step and its objects."""
         hidden = {actor_parameter(self.step)} if self.step.actor is not World else set()
         shown = [
-            self.arguments[name]
-            for name, kind in self.step.parameters
-            if kind is not World and name not in hidden
+            self.arguments[name] for name, kind in self.step.parameters if kind is not World and name not in hidden
         ]
         actor = self.arguments[actor_parameter(self.step)] if self.step.actor is not World else ""
         return f"{self.step.id}({', '.join([*([actor] if actor else []), *shown])})"
@@ -149,11 +147,9 @@ class Instance:
         for action, condition, updates, events in raw:
             if not satisfiable(terms.conjoin(goes_on, condition), values):
                 continue
-            condition = terms.rebuild(condition, constant, memo)
-            new = {
-                slot: terms.rebuild(term, constant, memo) for slot, term in updates.items() if slot not in constants
-            }
-            kept.append(GroundPath(len(kept), action, condition, new, events))
+            folded = terms.rebuild(condition, constant, memo)
+            new = {slot: terms.rebuild(term, constant, memo) for slot, term in updates.items() if slot not in constants}
+            kept.append(GroundPath(len(kept), action, folded, new, events))
         return tuple(kept), constants
 
     def _expanded_end(self) -> Term:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import attrs
 
@@ -20,7 +20,7 @@ from oom_spec.language.steps import Halt, Step, World
 from oom_spec.language.symbolic import Symbol, to_term
 from oom_spec.language.terms import Kind, Op, Sort, Structure, Term
 
-O = TypeVar("O", bound=Object)
+Obj = TypeVar("Obj", bound=Object)
 
 MOST_DECISIONS = 64
 """Decisions on one path before the lifting takes a step for an unbounded loop."""
@@ -135,8 +135,8 @@ class SymbolicStore:
                 result = CountRange
             finally:
                 self.frames.pop()
-            for turn in range(len(frame.taken) - 1, len(prefix) - 1, -1):
-                pending.append([*frame.taken[:turn], False])
+            untried = range(len(frame.taken) - 1, len(prefix) - 1, -1)
+            pending.extend([*frame.taken[:turn], False] for turn in untried)
             if result is not Disabled:
                 yield frame, result
 
@@ -226,14 +226,14 @@ class SymbolicStore:
     def announce(self, event: Enum, arguments: tuple[object, ...]) -> None:
         """Record an event; its arguments must be known objects or constants."""
         for argument in arguments:
-            if isinstance(argument, Symbol) or (
-                isinstance(argument, Object) and argument._term.op is not Op.CONST
-            ):
-                raise MisuseError(f"announce({event}, {argument!r}): announce known objects, constants and enum members")
+            if isinstance(argument, Symbol) or (isinstance(argument, Object) and argument._term.op is not Op.CONST):
+                raise MisuseError(
+                    f"announce({event}, {argument!r}): announce known objects, constants and enum members"
+                )
         plain = tuple(arg.label if isinstance(arg, Object) else arg for arg in arguments)
         self.events.append(Event(event, plain))
 
-    def handle(self, kind: type[O], term: Term) -> O:
+    def handle(self, kind: type[Obj], term: Term) -> Obj:
         """A handle on this store."""
         return kind(self, term)
 
@@ -295,7 +295,12 @@ def lift_step(declared: Step, arguments: Mapping[str, str], store: SymbolicStore
                 path = Path(tuple(site), condition, tuple(store.guards), {HALTED: fault}, (), ())
             else:
                 path = Path(
-                    tuple(site), condition, tuple(store.guards), dict(store.updates), tuple(store.fills), tuple(store.events)
+                    tuple(site),
+                    condition,
+                    tuple(store.guards),
+                    dict(store.updates),
+                    tuple(store.fills),
+                    tuple(store.events),
                 )
                 _no_history_in_guards(path)
             found.append(path)
@@ -325,16 +330,14 @@ def _no_history_in_guards(path: Path) -> None:
             raise MisuseError(f"the history field {name} flows into {target}, which is no history field")
 
 
-def lift_formula(
-    formula: Callable[..., bool], arguments: tuple[object, ...], store: SymbolicStore
-) -> Term:
+def lift_formula(formula: Callable[..., bool], arguments: tuple[object, ...], store: SymbolicStore) -> Term:
     """A property's formula as one term; object arguments are given as handles of ``store``."""
     store.reset()
     bodies = []
     for frame, result in store.paths(lambda: formula(*arguments)):
         if store.updates or store.events or store.fills:
             raise MisuseError(f"{formula.__qualname__} assigns state: a property only reads")
-        bodies.append(terms.conjoin(*frame.conjuncts, to_term(cast(object, result), terms.BOOL)))
+        bodies.append(terms.conjoin(*frame.conjuncts, to_term(result, terms.BOOL)))
     return terms.disjoin(*bodies)
 
 

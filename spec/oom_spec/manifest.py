@@ -54,7 +54,7 @@ def differences(cell: Cell, expected: Expected | None) -> list[str]:
         excused = verdict.strict_depth if verdict.strict is Word.VIOLATED and depth is None else None
         if excused != expected.strictly_in.get(name):
             wanted = expected.strictly_in.get(name)
-            found.append(f"{name}: excused at {excused}, expected {'excused at ' + str(wanted) if wanted else 'no excuse needed'}")
+            found.append(f"{name}: excused at {excused}, expected {f'excused at {wanted}' if wanted else 'no excuse'}")
     complete = set(expected.violated_in) | set(expected.strictly_in) <= set(run)
     if complete and cell.word is not expected.word and not found:
         found.append(f"{cell.word.value}, expected {expected.word.value}")

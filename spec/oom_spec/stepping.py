@@ -20,7 +20,7 @@ from oom_spec.language.steps import Halt, Step, World
 from oom_spec.language.terms import Kind, Op, Term
 from oom_spec.lifting import HALTED, Event, Slot, object_term
 
-O = TypeVar("O", bound=Object)
+Obj = TypeVar("Obj", bound=Object)
 State = tuple[int, ...]
 
 
@@ -56,14 +56,17 @@ def layout(scenario: Scenario) -> tuple[Variable, ...]:
     """All variables of ``scenario``, objects in the order that it gives them."""
     structure = scenario.structure()
     bounds = bounds_of(scenario)
-    made = [(World, "world", {})] + [(each.kind, each.name, each.values) for each in scenario.objects]
+    made: list[tuple[type[Object], str, Mapping[str, object]]] = [(World, "world", {})]
+    made += [(each.kind, each.name, each.values) for each in scenario.objects]
     found: list[Variable] = []
     for kind, name, values in made:
         for declared in kind.fields.values():
-            indices = [()] if declared.index is None else [(i,) for i in structure.objects.get(declared.index, ())]
+            indices: list[tuple[str, ...]] = [()]
+            if declared.index is not None:
+                indices = [(name_of_index,) for name_of_index in structure.objects.get(declared.index, ())]
             for index in indices:
                 codes = _codes(declared, bounds, structure.objects)
-                given = values.get(declared.name, declared.default)  # type: ignore[attr-defined]
+                given = values.get(declared.name, declared.default)
                 if isinstance(given, Mapping):
                     given = given.get(index[0], declared.default)
                 if declared.sort.kind is Kind.CHOICE and isinstance(given, str):
@@ -71,13 +74,13 @@ def layout(scenario: Scenario) -> tuple[Variable, ...]:
                     given = declared.members[given]
                 if declared.upto is not None and given not in codes:
                     raise CountRange(f"{name}.{declared.name}")
-                found.append(
-                    Variable((declared.qualified, (name, *index)), declared, codes, codes.index(given))
-                )
+                found.append(Variable((declared.qualified, (name, *index)), declared, codes, codes.index(given)))
     return tuple(found)
 
 
-def _codes(declared: Field[Any], bounds: Mapping[str, int], objects: Mapping[str, tuple[str, ...]]) -> tuple[object, ...]:
+def _codes(
+    declared: Field[Any], bounds: Mapping[str, int], objects: Mapping[str, tuple[str, ...]]
+) -> tuple[object, ...]:
     sort = declared.sort
     if sort.kind is Kind.BOOL:
         return (False, True)
@@ -99,8 +102,7 @@ class ConcreteStore:
         self.bounds = bounds_of(scenario)
         self.positions = {variable.slot: position for position, variable in enumerate(self.variables)}
         self.codes = [
-            {(type(value), value): code for code, value in enumerate(variable.values)}
-            for variable in self.variables
+            {(type(value), value): code for code, value in enumerate(variable.values)} for variable in self.variables
         ]
         self.state: list[int] = [variable.initial for variable in self.variables]
         self.events: list[Event] = []
@@ -171,7 +173,7 @@ class ConcreteStore:
         plain = tuple(arg.label if isinstance(arg, Object) else arg for arg in arguments)
         self.events.append(Event(event, plain))
 
-    def handle(self, kind: type[O], term: Term) -> O:
+    def handle(self, kind: type[Obj], term: Term) -> Obj:
         """The handle of an object."""
         found = self.handles[kind.__name__, str(term.payload)]
         assert isinstance(found, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from enum import Enum, unique
 
@@ -64,14 +65,14 @@ class Verdict:
     touched: bool = True
     """The antecedent was reached, so the scenario says something about the property."""
 
-    @property
+    @builtins.property
     def text(self) -> str:
         """The word with what belongs to it: ``violated at 40``, ``bounded 25``."""
         if self.word is Word.VIOLATED:
             return f"violated at {self.depth}"
         if self.word is Word.BOUNDED:
             return f"bounded {self.bound}"
-        return self.word.value
+        return str(self.word.value)
 
     def as_json(self, expected: str | None = None) -> dict[str, object]:
         """The object that `--json` prints."""
@@ -108,12 +109,12 @@ class Cell:
     property: str
     verdicts: Sequence[Verdict]
 
-    @property
+    @builtins.property
     def touching(self) -> Sequence[Verdict]:
         """The verdicts of the scenarios that say something about the property."""
         return [v for v in self.verdicts if v.touched]
 
-    @property
+    @builtins.property
     def leading(self) -> Verdict:
         """The verdict that decides the cell: the shortest violation, else the worst word."""
         candidates = self.touching or list(self.verdicts)
@@ -123,7 +124,7 @@ class Cell:
             key=lambda v: (order.index(v.word), v.depth if v.depth is not None else 0, v.scenario != "single"),
         )
 
-    @property
+    @builtins.property
     def word(self) -> Word:
         """The verdict of the cell."""
         if all(v.word is Word.NOT_APPLICABLE for v in self.verdicts):
@@ -132,17 +133,17 @@ class Cell:
             return Word.VACUOUS
         return self.leading.word
 
-    @property
+    @builtins.property
     def violated_in(self) -> dict[str, int]:
         """Scenario and depth of each violation."""
         return {v.scenario: v.depth or 0 for v in self.verdicts if v.word is Word.VIOLATED}
 
-    @property
+    @builtins.property
     def excuses(self) -> list[str]:
         """The excuses that some scenario's verdict leans on."""
         return sorted({name for v in self.verdicts for name in v.excuses})
 
-    @property
+    @builtins.property
     def only_by_excuse(self) -> bool:
         """It holds, but in some scenario only because an excuse is accepted."""
         return self.word in (Word.PROVED, Word.PROVED_INSTANCE, Word.BOUNDED) and any(

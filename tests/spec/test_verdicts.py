@@ -29,14 +29,14 @@ MUST_FAIL: dict[tuple[str, str, str], int] = {
     # Question 4: VM_FAULT_RETRY is overwritten, the lock is released twice.
     ("v4.12", "S4", "kthread-fault"): 29,
     # v4.14: the fence asks whether current is a victim, not whether the mm is one's.
-    ("v4.14", "S1", "sharer"): 48,
+    ("v4.14", "S1", "sharer"): 49,
     ("v4.14", "S1", "foreign-user"): 43,
     ("v4.14", "S1", "kthread-fault"): 47,
     # v4.14: munlock beside the reaper (CVE-2018-1000200).
     ("v4.14", "S2", "memory-kinds"): 36,
     ("hocko-2017-07-24", "S2", "memory-kinds"): 32,
     # Two processes that share an mm, or a dying thread that enters the OOM killer: queued twice.
-    ("v4.14", "S6m", "sharer"): 41,
+    ("v4.14", "S6m", "sharer"): 43,
     ("v4.12", "S6m", "dying-allocates"): 27,
     # The rejected repairs, and what the mail feared.
     ("rientjes-2017-06-14", "L2s", "blocked-aio"): 34,

@@ -18,13 +18,21 @@ from oomspec.output import coloured, json_line, progress_bar, status_of, wrapped
 @click.command()
 @click.argument("era")
 @click.argument("properties", metavar="PROPERTY|all...", nargs=-1, required=True)
-@click.option("--method", type=click.Choice(["auto", "explore", "bounded"]), default="auto", show_default=True,
-              help="auto: the explorer fixes the depth, Z3 confirms; explore: no solver; bounded: Z3 alone.")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "explore", "bounded"]),
+    default="auto",
+    show_default=True,
+    help="auto: the explorer fixes the depth, Z3 confirms; explore: no solver; bounded: Z3 alone.",
+)
 @click.option("--bound", type=click.IntRange(min=0), help="Depth to which Z3 searches.")
 @click.option("--scenario", "scenario_name", metavar="NAME", help="Only this scenario.  [default: all]")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up with `unknown` after this time.")
-@click.option("--z3-seconds", type=click.FloatRange(min=0), default=10.0, show_default=True,
-              help="Z3's share for one scenario.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up with `unknown` after this time."
+)
+@click.option(
+    "--z3-seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Z3's share for one scenario."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each scenario's verdict.")
 @click.option("-v", "--verbose", is_flag=True, help="Every scenario, and what checked it.")
 def check(
@@ -57,7 +65,11 @@ def check(
         for done, scenario in enumerate(scenarios, 1):
             left = z3_seconds if deadline is None else max(0.0, min(z3_seconds, deadline - time.monotonic()))
             options = Options(
-                explore=method != "bounded", bounded=method != "explore", bound=bound, z3_seconds=left, deadline=deadline
+                explore=method != "bounded",
+                bounded=method != "explore",
+                bound=bound,
+                z3_seconds=left,
+                deadline=deadline,
             )
             for verdict in decide(chosen_era, scenario, subjects, options):
                 found[verdict.property].append(verdict)

@@ -16,8 +16,13 @@ from oomspec.output import json_line, progress_bar, wrapped
 @click.command()
 @click.argument("names", metavar="[QUESTION]...", nargs=-1)
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]")
-@click.option("--z3-seconds", type=click.FloatRange(min=0), default=1.0, show_default=True,
-              help="Z3's share for one verdict; 0: the explorer alone.")
+@click.option(
+    "--z3-seconds",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Z3's share for one verdict; 0: the explorer alone.",
+)
 @click.option("--diagrams", is_flag=True, help="Draw the run behind each part that has one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each part of a claim.")
 @click.option("-v", "--verbose", is_flag=True, help="What checked each part.")
@@ -47,7 +52,9 @@ def claims(
         else:
             _print(claim, outcomes, verbose, diagrams)
     if not as_json:
-        agree = "all as the manifest records" if not wrong else f"{len(wrong)} differ from the manifest: {', '.join(wrong)}"
+        agree = (
+            "all as the manifest records" if not wrong else f"{len(wrong)} differ from the manifest: {', '.join(wrong)}"
+        )
         click.echo(f"{len(chosen)} questions in {len(outcomes)} parts, {time.monotonic() - started:.0f} s: {agree}")
     if any(outcome.text == "unknown" for outcome in outcomes.values()):
         return 3

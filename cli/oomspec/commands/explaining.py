@@ -21,14 +21,14 @@ FORMS = ["text", "json", "itf", "svg", "pytest"]
 
 @click.command()
 @click.argument("era")
-@click.argument("property")
+@click.argument("name_of_property", metavar="PROPERTY")
 @click.option("--as", "form", type=click.Choice(FORMS), default="text", show_default=True, help="What to print.")
 @click.option("--scenario", "name", metavar="NAME", help="Only this scenario.  [default: where the race is shortest]")
-@click.option("--excuse", is_flag=True, help="The shortest run that only an excuse (N3) covers, instead of a violation.")
+@click.option("--excuse", is_flag=True, help="The shortest run that only an excuse (N3) covers.")
 @click.option("--whole", is_flag=True, help="Draw also what leads to a scenario that starts in mid-protocol.")
 @click.option("--race-only", is_flag=True, help="Leave out the steps that no other thread can notice.")
 def explain(
-    era: str, property: str, form: str, name: str | None, excuse: bool, whole: bool, race_only: bool
+    era: str, name_of_property: str, form: str, name: str | None, excuse: bool, whole: bool, race_only: bool
 ) -> int:
     """Draw the shortest race that breaks PROPERTY in ERA, in the form of kernel commit messages.
 
@@ -41,9 +41,9 @@ def explain(
       oomspec explain hocko-2017-07-24 N2r --excuse
     """
     chosen = find_era(era)
-    subjects = find_properties(property)
+    subjects = find_properties(name_of_property)
     if len(subjects) != 1:
-        raise SpecError(f"{property!r} means {', '.join(p.id for p in subjects)}: name one of them")
+        raise SpecError(f"{name_of_property!r} means {', '.join(p.id for p in subjects)}: name one of them")
     subject = subjects[0]
     reason = why_not(chosen, subject)
     if reason:

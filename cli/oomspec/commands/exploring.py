@@ -29,7 +29,9 @@ def explore(era: str, name: str | None, untaken: bool, as_json: bool) -> int:
     never = dict.fromkeys(each.id for each in chosen.steps)
     truncated = False
     if not as_json:
-        click.echo(f"{'scenario':18}{'states':>9}{'transitions':>13}{'depth':>7}{'states/s':>10}{'bits':>6}{'steps taken':>13}")
+        click.echo(
+            f"{'scenario':18}{'states':>9}{'transitions':>13}{'depth':>7}{'states/s':>10}{'bits':>6}{'steps taken':>13}"
+        )
     with progress_bar(f"explore {chosen.id}") as progress:
         for done, scenario in enumerate(scenarios, 1):
             found = Exploration(Instance(chosen, scenario))

@@ -29,7 +29,11 @@ def eras(as_json: bool) -> None:
                 }
             )
             continue
-        names = f"  ({', '.join(a for a in era.aliases if a.startswith('v') or not a[0].isdigit() or len(a) > 8)})" if era.aliases else ""
+        names = (
+            f"  ({', '.join(a for a in era.aliases if a.startswith('v') or not a[0].isdigit() or len(a) > 8)})"
+            if era.aliases
+            else ""
+        )
         click.echo(click.style(era.id, bold=True) + names)
         click.echo(wrapped(era.title))
         click.echo(wrapped(f"{era.standing.value}; {era.opened_by}"))
@@ -66,7 +70,13 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
         click.echo(click.style(f"{subject.id:12}", bold=True) + subject.name)
         click.echo(wrapped(subject.statement))
         if names:
-            judged = "the whole graph" if subject.graph else f"steps that announce {subject.event.name}" if subject.event else "every state"
+            judged = (
+                "the whole graph"
+                if subject.graph
+                else f"steps that announce {subject.event.name}"
+                if subject.event
+                else "every state"
+            )
             for title, text in (
                 ("who said it", subject.source),
                 ("judged on", judged),

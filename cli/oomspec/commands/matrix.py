@@ -28,11 +28,20 @@ Cells = Mapping[tuple[str, str], Cell]
 @click.option("--wide", is_flag=True, help="Verdicts in words, one line per cell.")
 @click.option("--slow", is_flag=True, help="Also the scenarios with more than about 10^5 states.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]")
-@click.option("--z3-seconds", type=click.FloatRange(min=0), default=1.0, show_default=True,
-              help="Z3's share for one scenario of one era; 0: the explorer alone.")
+@click.option(
+    "--z3-seconds",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Z3's share for one scenario of one era; 0: the explorer alone.",
+)
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Also write a JUnit report.")
-@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), hidden=True,
-              help="Write the computed verdicts in the form of the manifest.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    hidden=True,
+    help="Write the computed verdicts in the form of the manifest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each cell.")
 def matrix(
     eras: tuple[str, ...],
@@ -92,7 +101,7 @@ def matrix(
 
 def _cell_json(cell: Cell, wrong: Sequence[str]) -> dict[str, object]:
     expected = expected_cell(cell.era, cell.property)
-    found = cell.leading.as_json(None if expected is None else expected.text)
+    found: dict[str, object] = cell.leading.as_json(None if expected is None else expected.text)
     found["verdict"] = cell.word.value
     found["violated_in"] = cell.violated_in
     found["only_by_excuse"] = cell.only_by_excuse
@@ -104,14 +113,23 @@ def _cell_json(cell: Cell, wrong: Sequence[str]) -> dict[str, object]:
 
 
 def _print(
-    eras: Sequence[Era], subjects: Sequence[Property], cells: Cells, wrong: Mapping[tuple[str, str], list[str]], wide: bool
+    eras: Sequence[Era],
+    subjects: Sequence[Property],
+    cells: Cells,
+    wrong: Mapping[tuple[str, str], list[str]],
+    wide: bool,
 ) -> None:
     if wide:
         for (era, name), cell in cells.items():
             where = ", ".join(f"{s} {d}" for s, d in sorted(cell.violated_in.items(), key=lambda item: item[1]))
             excuse = f"  only by excuse: {', '.join(cell.excuses)}" if cell.only_by_excuse else ""
             known = (entry.known if (entry := expected_cell(era, name)) is not None else "") if where else ""
-            click.echo(f"{era:28} {name:12}" + coloured(cell.word, f"{cell.word.value:16}") + f"{where}{excuse}" + (f"  [{known}]" if known else ""))
+            click.echo(
+                f"{era:28} {name:12}"
+                + coloured(cell.word, f"{cell.word.value:16}")
+                + f"{where}{excuse}"
+                + (f"  [{known}]" if known else "")
+            )
     else:
         _print_compact(eras, subjects, cells, wrong)
     for (era, name), found in wrong.items():

@@ -22,8 +22,15 @@ DEFAULT_SCENARIO = "single"
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @click.option("--era", required=True, help="The era that is asked.")
-@click.option("--scenario", "name", metavar="NAME", help="The world to replay in.  [default: the one the diagram names, else single]")
-@click.option("--without", "dropped", metavar="CALL", multiple=True, help="Read the diagram without these calls (repeatable).")
+@click.option(
+    "--scenario",
+    "name",
+    metavar="NAME",
+    help="The world to replay in.  [default: the one the diagram names, else single]",
+)
+@click.option(
+    "--without", "dropped", metavar="CALL", multiple=True, help="Read the diagram without these calls (repeatable)."
+)
 @click.option("--diagram", is_flag=True, help="Draw the run that was found, filled-in steps included.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def replay(file: Path, era: str, name: str | None, dropped: tuple[str, ...], diagram: bool, as_json: bool) -> int:
@@ -70,13 +77,22 @@ def _print(found: Match, era: str, scenario: str) -> None:
             click.echo(f"    refused by {guard.name}: {guard.value}")
         return
     named = len(found.steps) - found.filled
-    click.echo(f"{era} allows this run in {scenario}: {len(found.steps)} steps, {named} named, {found.filled} filled in")
+    click.echo(
+        f"{era} allows this run in {scenario}: {len(found.steps)} steps, {named} named, {found.filled} filled in"
+    )
     for each in found.breaks:
         where = f"line {each.line}" if each.line is not None else "the start"
         click.echo(f"    {each.property.id} breaks at {where}")
         click.echo(wrapped(each.property.statement, "        "))
     if not found.breaks:
-        click.echo("    nothing breaks in it" + ("" if found.harmless else "; but another filling of the same lines breaks " + ", ".join(p.id for p in found.may_break)))
+        click.echo(
+            "    nothing breaks in it"
+            + (
+                ""
+                if found.harmless
+                else "; but another filling of the same lines breaks " + ", ".join(p.id for p in found.may_break)
+            )
+        )
     for subject in find_properties("N1s"):
         if any(each.property is subject for each in found.breaks):
             continue

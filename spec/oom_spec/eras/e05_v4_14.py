@@ -26,7 +26,9 @@ def no_notifiers(reaper: Reaper, task: Task) -> None:
     requires(negate(task.process.mm.notifiers), Guard.NO_NOTIFIERS)
 
 
-@reap_mm(at=ReapAt.NOTIFIERS, then=ReapAt.NOTIFIERS_SLEEP, call="mm_has_notifiers", outcome="yes", commit="4d4bbd8526a8")
+@reap_mm(
+    at=ReapAt.NOTIFIERS, then=ReapAt.NOTIFIERS_SLEEP, call="mm_has_notifiers", outcome="yes", commit="4d4bbd8526a8"
+)
 def has_notifiers(reaper: Reaper, task: Task) -> None:
     """A notifier might block: do not reap at all."""
     mm = task.process.mm
@@ -40,13 +42,17 @@ def up_read_notifiers(reaper: Reaper, task: Task) -> None:
     task.process.mm.read_by_reaper = False
 
 
-@reap_mm(at=ReapAt.TEST_SKIP, then=ReapAt.SET_UNSTABLE, call="test_bit(MMF_OOM_SKIP)", outcome="clear", commit=INTRODUCED)
+@reap_mm(
+    at=ReapAt.TEST_SKIP, then=ReapAt.SET_UNSTABLE, call="test_bit(MMF_OOM_SKIP)", outcome="clear", commit=INTRODUCED
+)
 def skip_is_clear(reaper: Reaper, task: Task) -> None:
     """exit_mmap has not published the flag: it will wait for this reader before it frees page tables."""
     requires(negate(task.process.mm.oom_skip), Guard.SKIP_CLEAR)
 
 
-@reap_mm(at=ReapAt.TEST_SKIP, then=ReapAt.UP_READ_SKIPPED, call="test_bit(MMF_OOM_SKIP)", outcome="set", commit=INTRODUCED)
+@reap_mm(
+    at=ReapAt.TEST_SKIP, then=ReapAt.UP_READ_SKIPPED, call="test_bit(MMF_OOM_SKIP)", outcome="set", commit=INTRODUCED
+)
 def skip_is_set(reaper: Reaper, task: Task) -> None:
     """exit_mmap has published the flag: its page tables may be going, so leave without reaping."""
     requires(task.process.mm.oom_skip, Guard.SKIP_SET)
@@ -79,7 +85,11 @@ def exit_sets_skip(world: World, mm: Mm) -> None:
 
 
 @in_exit_mmap(
-    at=MmputAt.FENCE_TEST, then=MmputAt.FENCE_DOWN_WRITE, call="tsk_is_oom_victim(current)", outcome="yes", commit=INTRODUCED
+    at=MmputAt.FENCE_TEST,
+    then=MmputAt.FENCE_DOWN_WRITE,
+    call="tsk_is_oom_victim(current)",
+    outcome="yes",
+    commit=INTRODUCED,
 )
 def fence_needed(world: World, mm: Mm) -> None:
     """The thread that runs __mmput belongs to a marked process."""
@@ -87,7 +97,11 @@ def fence_needed(world: World, mm: Mm) -> None:
 
 
 @in_exit_mmap(
-    at=MmputAt.FENCE_TEST, then=MmputAt.FREE_PGTABLES, call="tsk_is_oom_victim(current)", outcome="no", commit=INTRODUCED
+    at=MmputAt.FENCE_TEST,
+    then=MmputAt.FREE_PGTABLES,
+    call="tsk_is_oom_victim(current)",
+    outcome="no",
+    commit=INTRODUCED,
 )
 def fence_not_needed(world: World, mm: Mm) -> None:
     """Whoever runs __mmput is no victim; whether the mm is one's is not asked."""

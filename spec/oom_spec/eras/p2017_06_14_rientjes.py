@@ -37,7 +37,11 @@ def give_up(world: World, reaper: Reaper, task: Task) -> None:
 
 
 @oom_reap_task(
-    at=ReapAt.SKIP_ON_GIVE_UP, then=ReapAt.LINK_NULL, call="set_bit(MMF_OOM_SKIP)", outcome="gave up", verified=Verified.MAIL
+    at=ReapAt.SKIP_ON_GIVE_UP,
+    then=ReapAt.LINK_NULL,
+    call="set_bit(MMF_OOM_SKIP)",
+    outcome="gave up",
+    verified=Verified.MAIL,
 )
 def skip_after_give_up(world: World, reaper: Reaper, task: Task) -> None:
     """mmap_sem cannot be had: hide the mm."""

@@ -3,7 +3,7 @@
 from functools import partial
 
 from oom_spec.eras.e04_v4_12 import E4
-from oom_spec.language import Era, Standing, Verified, World, begin, negate, requires, step
+from oom_spec.language import Era, Standing, Verified, World, begin, negate, requires
 from oom_spec.protocol import kill, reaper
 from oom_spec.protocol.derived import oom_lock_taken, users_left
 from oom_spec.protocol.names import Event, Guard
@@ -54,7 +54,9 @@ def dying_mmget(killer: Killer, task: Task) -> None:
     task.process.mm.pinned_by_mark = True
 
 
-@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares", oracle=kill.LIST_ORDER)
+@kill_process(
+    at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares", oracle=kill.LIST_ORDER
+)
 def init_shares_mm(world: World, killer: Killer, task: Task, process: Process) -> None:
     """Global init uses the mm: hidden at once, and the pin is dropped; init's own use keeps mm_users up."""
     requires(kill.shares_mm(world, task, process), Guard.SHARES_MM)

@@ -29,7 +29,7 @@ from oom_spec.language.terms import BOOL, COUNT, Kind, Sort, Term, Value
 
 V = TypeVar("V")
 E = TypeVar("E", bound=Enum)
-O = TypeVar("O", bound="Object")
+Obj = TypeVar("Obj", bound="Object")
 
 
 class Store(Protocol):
@@ -59,7 +59,7 @@ class Store(Protocol):
     def announce(self, event: Enum, arguments: tuple[object, ...]) -> None:
         """Record that an event happens in this step."""
 
-    def handle(self, kind: type[O], term: Term) -> O:
+    def handle(self, kind: type[Obj], term: Term) -> Obj:
         """The handle of an object."""
 
 
@@ -106,8 +106,10 @@ class Field(Generic[V]):
     def __get__(self, instance: None, owner: type) -> Field[V]: ...
     @overload
     def __get__(self, instance: Object, owner: type) -> V: ...
-    def __get__(self, instance: Object | None, owner: type) -> Field[V] | V:
-        if instance is None:
+    @overload
+    def __get__(self, instance: object, owner: type) -> Field[V]: ...
+    def __get__(self, instance: object, owner: type) -> Field[V] | V:
+        if not isinstance(instance, Object):
             return self
         if self.program_counter:
             raise MisuseError(
@@ -340,14 +342,14 @@ class Object:
         return f"<{type(self).__name__} {terms.show(self._term)}>"
 
 
-class Group(Generic[O]):
+class Group(Generic[Obj]):
     """All objects of one class, for quantifiers. It refuses to be looped over."""
 
-    def __init__(self, store: Store, kind: type[O]) -> None:
+    def __init__(self, store: Store, kind: type[Obj]) -> None:
         self._store = store
         self._kind = kind
 
-    def __iter__(self) -> Iterator[O]:
+    def __iter__(self) -> Iterator[Obj]:
         raise MisuseError(_LOOP.format(what=f"all {self._kind.__name__} objects"))
 
     def __contains__(self, item: object) -> bool:

@@ -48,11 +48,11 @@ class Scenario:
             objects[kind] = (*objects.get(kind, ()), made.name)
             for name, declared in made.kind.statics.items():
                 value = made.values.get(name, declared.default)
-                if declared.sort.kind is Kind.OBJECT and value is not None:
-                    if not isinstance(value, str) or names.get(value, Object).__name__ != declared.sort.name:
-                        raise MisuseError(
-                            f"scenario {self.id}: {made.name}.{name} names {value!r}, which is no {declared.sort.name}"
-                        )
+                named = isinstance(value, str) and names.get(value, Object).__name__ == declared.sort.name
+                if declared.sort.kind is Kind.OBJECT and value is not None and not named:
+                    raise MisuseError(
+                        f"scenario {self.id}: {made.name}.{name} names {value!r}, which is no {declared.sort.name}"
+                    )
                 assert value is None or isinstance(value, bool | int | str)
                 statics[declared.qualified, made.name] = value
         return Structure(objects, statics)

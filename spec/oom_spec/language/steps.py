@@ -28,7 +28,7 @@ from oom_spec.language.errors import Disabled, MisuseError
 from oom_spec.language.objects import Group, Object, choice, count
 from oom_spec.language.symbolic import Symbol
 
-O = TypeVar("O", bound=Object)
+Obj = TypeVar("Obj", bound=Object)
 
 
 @unique
@@ -47,7 +47,7 @@ class World(Object):
     halted = choice("Why the run ended, if it did.", Halt)
     queue_top = count("Tasks on oom_reaper_list; the list is last in, first out.", upto="tasks")
 
-    def all(self, kind: type[O]) -> Group[O]:
+    def all(self, kind: type[Obj]) -> Group[Obj]:
         """Every object of ``kind``, for `every` and `some`."""
         return Group(self._store, kind)
 
@@ -59,19 +59,19 @@ class World(Object):
 def requires(condition: bool, guard: Enum) -> None:
     """The step can be taken only where ``condition`` holds; ``guard`` names the reason."""
     if isinstance(condition, Symbol):
-        condition.decider.require(condition.term, guard)  # type: ignore[attr-defined]
+        condition.decider.require(condition.term, guard)
     elif not isinstance(condition, bool):
         raise MisuseError(f"requires({condition!r}, {guard}): a guard is a truth value")
     elif not condition:
         raise Disabled(guard)
 
 
-def every(group: Group[O], predicate: Callable[[O], bool]) -> bool:
+def every(group: Group[Obj], predicate: Callable[[Obj], bool]) -> bool:
     """Whether all objects of ``group`` satisfy ``predicate``; one node when lifted."""
     return cast(bool, group._store.quantify(terms.Op.EVERY, group._kind, predicate))
 
 
-def some(group: Group[O], predicate: Callable[[O], bool]) -> bool:
+def some(group: Group[Obj], predicate: Callable[[Obj], bool]) -> bool:
     """Whether at least one object of ``group`` satisfies ``predicate``; one node when lifted."""
     return cast(bool, group._store.quantify(terms.Op.SOME, group._kind, predicate))
 

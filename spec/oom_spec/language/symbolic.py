@@ -44,9 +44,7 @@ class Symbol:
             )
         caller = sys._getframe(1)
         if caller.f_code.co_code[caller.f_lasti] == _CONTAINS:
-            raise MisuseError(
-                f"`in` on the symbolic value `{self.term}`: write `either(x == a, x == b)`"
-            )
+            raise MisuseError(f"`in` on the symbolic value `{self.term}`: write `either(x == a, x == b)`")
         return self.decider.decide(self.term)
 
     def _like(self, term: Term) -> Symbol | bool:
@@ -190,7 +188,7 @@ def either(*values: bool) -> bool:
 def negate(value: bool) -> bool:
     """Not ``value``, as one condition: no path is split."""
     if isinstance(value, Symbol):
-        return _result(terms.negate(to_term(value, BOOL)), value.decider)  # type: ignore[return-value]
+        return _result(terms.negate(to_term(value, BOOL)), value.decider)
     return not value
 
 
@@ -205,7 +203,7 @@ def when(condition: bool, yes: T, no: T) -> T:
         return yes if condition else no
     sort = _sort_of(yes, no)
     term = terms.choose(condition.term, to_term(yes, sort), to_term(no, sort))
-    return Symbol(term, condition.decider)  # type: ignore[return-value]
+    return Symbol(term, condition.decider)
 
 
 def _sort_of(*values: object) -> Sort:

@@ -67,9 +67,7 @@ class Term:
 
     __slots__ = ("args", "key", "op", "payload", "sort", "upto")
 
-    def __init__(
-        self, op: Op, sort: Sort, payload: Value, args: tuple[Term, ...], key: int, upto: int | None
-    ) -> None:
+    def __init__(self, op: Op, sort: Sort, payload: Value, args: tuple[Term, ...], key: int, upto: int | None) -> None:
         self.op = op
         self.sort = sort
         self.payload = payload
@@ -84,9 +82,7 @@ class Term:
 _table: dict[tuple[object, ...], Term] = {}
 
 
-def _make(
-    op: Op, sort: Sort, payload: Value, args: tuple[Term, ...] = (), upto: int | None = None
-) -> Term:
+def _make(op: Op, sort: Sort, payload: Value, args: tuple[Term, ...] = (), upto: int | None = None) -> Term:
     key = (op, sort, type(payload), payload, upto, *(arg.key for arg in args))
     term = _table.get(key)
     if term is None:

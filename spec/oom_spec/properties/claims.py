@@ -115,9 +115,7 @@ def picked_beside_loaded_victim(world: World, killer: Killer, process: Process) 
 
 def scan_aborts_during_unmap(world: World, killer: Killer, aborted: bool) -> bool:
     """A scan aborts on a victim whose exit_mmap has not finished unmapping."""
-    return both(
-        aborted, some(world.all(Mm), lambda mm: both(mm.gathered, negate(mm.unmapped), negate(mm.oom_skip)))
-    )
+    return both(aborted, some(world.all(Mm), lambda mm: both(mm.gathered, negate(mm.unmapped), negate(mm.oom_skip))))
 
 
 def all_victims_have_skip(world: World) -> bool:
@@ -133,7 +131,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "1",
         "Does a long exit_mmap under mmap_sem only move the failure to down_read_trylock?",
-        "No, because the lock comes after unmap_vmas; a strawman that takes it before shows that the place is what matters.",
+        "No, because the lock comes after unmap_vmas; a strawman that takes it before shows that its place matters.",
         (
             Part(
                 "1.proposal",
@@ -185,8 +183,22 @@ CLAIMS: tuple[Claim, ...] = (
         "Does the reaper retry ten times although mm_users is 0?",
         "No: the attempt that finds 0 is the last one; it counts as success, and that is the bug that was reported.",
         (
-            Part("2.last", "an attempt that finds mm_users 0 is the last of its series", Kind.VERDICT, "E4", "foreign-writer", property=LAST_OF_SERIES),
-            Part("2.skip", "and the series ends with MMF_OOM_SKIP, without a pass", Kind.VERDICT, "E4", "foreign-writer", property=SKIP_FOLLOWS),
+            Part(
+                "2.last",
+                "an attempt that finds mm_users 0 is the last of its series",
+                Kind.VERDICT,
+                "E4",
+                "foreign-writer",
+                property=LAST_OF_SERIES,
+            ),
+            Part(
+                "2.skip",
+                "and the series ends with MMF_OOM_SKIP, without a pass",
+                Kind.VERDICT,
+                "E4",
+                "foreign-writer",
+                property=SKIP_FOLLOWS,
+            ),
             Part("2.bug", "so MMF_OOM_SKIP does not mean reaped", Kind.VERDICT, "E4", "single", property="N2r"),
             Part(
                 "2.earlier",
@@ -217,13 +229,35 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "3b",
         "Why is it a problem that MMF_OOM_SKIP gets set, if exit_mmap is guaranteed to be running?",
-        "Because the flag lets the next scan choose a second victim. Where the first one is outside the domain, a second one "
-        "dies in every variant, by design.",
+        "Because the flag lets the next scan choose a second victim. Where the first one is outside the domain, a "
+        "second one dies in every variant, by design.",
         (
-            Part("3b.v4.12", "victim in the domain, v4.12: a second process is killed through MMF_OOM_SKIP", Kind.VERDICT, "E4", "two-domains", property="N1s"),
-            Part("3b.proposal", "the patch: scans abort until the victim is unmapped or reaped", Kind.VERDICT, HOCKO, "two-domains", property="N1s"),
+            Part(
+                "3b.v4.12",
+                "victim in the domain, v4.12: a second process is killed through MMF_OOM_SKIP",
+                Kind.VERDICT,
+                "E4",
+                "two-domains",
+                property="N1s",
+            ),
+            Part(
+                "3b.proposal",
+                "the patch: scans abort until the victim is unmapped or reaped",
+                Kind.VERDICT,
+                HOCKO,
+                "two-domains",
+                property="N1s",
+            ),
             Part("3b.v4.14", "v4.14: so they do there", Kind.VERDICT, "E5", "two-domains", property="N1s"),
-            Part("3b.aborts", "v4.14: a scan does abort during the unmapping", Kind.WITNESS, "E5", "two-domains", event=Event.SCAN_ENDED, goal=scan_aborts_during_unmap),
+            Part(
+                "3b.aborts",
+                "v4.14: a scan does abort during the unmapping",
+                Kind.WITNESS,
+                "E5",
+                "two-domains",
+                event=Event.SCAN_ENDED,
+                goal=scan_aborts_during_unmap,
+            ),
             *(
                 Part(
                     f"3b.outside-{name}",
@@ -243,11 +277,46 @@ CLAIMS: tuple[Claim, ...] = (
         "Why is the reaper not content to stop when mm_users is 0, and wait for exit_mmap?",
         "Each side is right about one of two things: exit_mmap itself does not block, but __mmput may block before it.",
         (
-            Part("3c.exit_aio", "a reaper that just stops: every scan waits for a victim that is blocked in exit_aio", Kind.VERDICT, RIENTJES, "blocked-aio", property="L2s"),
-            Part("3c.stuck", "and then MMF_OOM_SKIP depends on the I/O alone", Kind.POSSIBLE, RIENTJES, "blocked-aio", goal=all_victims_have_skip),
-            Part("3c.exit_mmap", "with every blocking step of __mmput assumed to finish, the same variant makes progress", Kind.POSSIBLE, RIENTJES, "single", goal=all_victims_have_skip),
-            Part("3c.proposal", "the patch makes progress although exit_aio blocks", Kind.VERDICT, HOCKO, "blocked-aio", property="L2s"),
-            Part("3c.proposal-possible", "and needs no I/O for it", Kind.POSSIBLE, HOCKO, "blocked-aio", goal=all_victims_have_skip),
+            Part(
+                "3c.exit_aio",
+                "a reaper that just stops: every scan waits for a victim that is blocked in exit_aio",
+                Kind.VERDICT,
+                RIENTJES,
+                "blocked-aio",
+                property="L2s",
+            ),
+            Part(
+                "3c.stuck",
+                "and then MMF_OOM_SKIP depends on the I/O alone",
+                Kind.POSSIBLE,
+                RIENTJES,
+                "blocked-aio",
+                goal=all_victims_have_skip,
+            ),
+            Part(
+                "3c.exit_mmap",
+                "with every blocking step of __mmput assumed to finish, the same variant makes progress",
+                Kind.POSSIBLE,
+                RIENTJES,
+                "single",
+                goal=all_victims_have_skip,
+            ),
+            Part(
+                "3c.proposal",
+                "the patch makes progress although exit_aio blocks",
+                Kind.VERDICT,
+                HOCKO,
+                "blocked-aio",
+                property="L2s",
+            ),
+            Part(
+                "3c.proposal-possible",
+                "and needs no I/O for it",
+                Kind.POSSIBLE,
+                HOCKO,
+                "blocked-aio",
+                goal=all_victims_have_skip,
+            ),
         ),
     ),
     Claim(
@@ -255,11 +324,48 @@ CLAIMS: tuple[Claim, ...] = (
         "Is it safe to overwrite VM_FAULT_RETRY with VM_FAULT_SIGBUS?",
         "It is not. The mail's answer claims nothing here; the question was right, and v4.13 settled it.",
         (
-            Part("4.userfault", "v4.12: a userfault releases mmap_sem, the overwritten result says it is held", Kind.VERDICT, "E4", "kthread-fault", property="S4", avoid=(PAGE_LOCK,)),
-            Part("4.page-lock", "v4.12: so does a wait for the page lock", Kind.VERDICT, "E4", "kthread-fault", property="S4", avoid=(USERFAULT,)),
-            Part("4.leave", "leaving VM_FAULT_RETRY alone repairs it", Kind.VERDICT, "fault-leave-retry", "kthread-fault", property="S4"),
-            Part("4.retake", "taking mmap_sem again repairs it", Kind.VERDICT, "fault-retake-lock", "kthread-fault", property="S4"),
-            Part("4.v4.13", "v4.13, where the block is gone, is right too", Kind.VERDICT, "E4b", "kthread-fault", property="S4"),
+            Part(
+                "4.userfault",
+                "v4.12: a userfault releases mmap_sem, the overwritten result says it is held",
+                Kind.VERDICT,
+                "E4",
+                "kthread-fault",
+                property="S4",
+                avoid=(PAGE_LOCK,),
+            ),
+            Part(
+                "4.page-lock",
+                "v4.12: so does a wait for the page lock",
+                Kind.VERDICT,
+                "E4",
+                "kthread-fault",
+                property="S4",
+                avoid=(USERFAULT,),
+            ),
+            Part(
+                "4.leave",
+                "leaving VM_FAULT_RETRY alone repairs it",
+                Kind.VERDICT,
+                "fault-leave-retry",
+                "kthread-fault",
+                property="S4",
+            ),
+            Part(
+                "4.retake",
+                "taking mmap_sem again repairs it",
+                Kind.VERDICT,
+                "fault-retake-lock",
+                "kthread-fault",
+                property="S4",
+            ),
+            Part(
+                "4.v4.13",
+                "v4.13, where the block is gone, is right too",
+                Kind.VERDICT,
+                "E4b",
+                "kthread-fault",
+                property="S4",
+            ),
         ),
     ),
 )

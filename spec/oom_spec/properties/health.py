@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oom_spec.language import Halt, Property, Role, World
+from oom_spec.language import Halt, Property, Role
 
 COUNT_RANGE = Property(
     id="count-range",

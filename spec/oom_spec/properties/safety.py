@@ -8,6 +8,7 @@ from oom_spec.protocol.faults import lock_kept
 from oom_spec.protocol.names import Event
 from oom_spec.protocol.state import Executor, Mm, Presence, Reaper, Task
 
+
 def vmas_untouched(mm: Mm) -> bool:
     """Nobody has begun to free the VMAs, if there are any."""
     return either(mm.vmas == Presence.PRESENT, mm.vmas == Presence.NEVER)
@@ -17,7 +18,7 @@ S1 = Property(
     id="S1",
     name="no-walk-of-freed-page-tables",
     statement="Nobody but its remover walks page tables or VMAs that are being or have been freed.",
-    source='Hocko, 2017-07-28, 20170728062345.GA2274@dhcp22.suse.cz; af5679fbc669 "mm, oom: remove oom_lock from oom_reaper"',
+    source="Hocko, 2017-07-28, 20170728062345.GA2274@dhcp22.suse.cz; af5679fbc669",
     over=(Mm,),
     when=lambda world, mm: mm.walked_by_reaper,
     then=lambda world, mm: both(mm.page_tables == Presence.PRESENT, vmas_untouched(mm)),
@@ -97,8 +98,8 @@ S7 = Property(
     then=structs_allocated,
     violation="A use after free in oom_reap_task.",
     not_covered=(
-        "The moment between cmpxchg of oom_mm and its mmgrab, when the marker's own references protect both. A reference "
-        "that a step drops too early shows; one that is counted wrongly does not, as references are holders, not numbers."
+        "The moment between cmpxchg of oom_mm and its mmgrab, when the marker's own references protect both. A "
+        "reference that a step drops too early shows; one counted wrongly does not: references are holders here."
     ),
 )
 

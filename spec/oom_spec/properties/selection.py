@@ -60,7 +60,7 @@ N1S = Property(
     excuse=passing_over_excused,
     excuses=passed_with,
     excuse_members=PASSED_WITH_EXCUSE,
-    violation="The log shows a second kill some milliseconds after the first, with the first victim's memory still mapped.",
+    violation="The log shows a second kill some milliseconds after the first, whose memory is still mapped.",
     not_covered=(
         "Memory that is unmapped but not yet freed; victims outside the OOM domain, which never hold a scan back; "
         "sysrq, oom_kill_allocating_task and memory.oom.group, which kill on purpose."
@@ -87,6 +87,7 @@ def loaded_victim(world: World, killer: Killer, mm: Mm) -> bool:
 
 
 def scan_met_every_loaded_victim(world: World, killer: Killer, aborted: bool) -> bool:
+    """The scan aborted, or met a task of every loaded victim."""
     return either(
         aborted,
         every(world.all(Mm), lambda mm: implies(loaded_victim(world, killer, mm), killer.met[mm])),
@@ -94,6 +95,7 @@ def scan_met_every_loaded_victim(world: World, killer: Killer, aborted: bool) ->
 
 
 def some_loaded_victim(world: World, killer: Killer, aborted: bool) -> bool:
+    """There is a loaded victim to meet."""
     return some(world.all(Mm), lambda mm: loaded_victim(world, killer, mm))
 
 
@@ -105,7 +107,7 @@ N1V = Property(
     event=Event.SCAN_ENDED,
     when=some_loaded_victim,
     then=scan_met_every_loaded_victim,
-    violation="The victim is unhashed or has left its cgroup, its memory is pinned by somebody else, and the next scan kills again.",
+    violation="The victim is unhashed or has left its cgroup, somebody pins its memory, the next scan kills again.",
     not_covered=(
         "Memory that only exit_mmap can unmap, and mms with MMF_OOM_SKIP (N1s, N2r, N2x). A scan that aborts has met a "
         "victim and kills nobody. Tasks outside the domain do not count as met: they hold nothing back."
@@ -114,10 +116,12 @@ N1V = Property(
 
 
 def skip_by_reaper_is_true(world: World, reaper: Reaper, mm: Mm) -> bool:
+    """The flag says what it should: a pass, or nothing to reap, or nothing new."""
     return either(reaper.passed, mm.oom_skip, mm.vmas == Presence.FREED, mm.vmas == Presence.NEVER)
 
 
 def skip_by_reaper_excused(world: World, reaper: Reaper, mm: Mm) -> bool:
+    """N3."""
     return mm.excuse != Excuse.NONE
 
 
@@ -140,6 +144,7 @@ N2R = Property(
 
 
 def unmap_finished(world: World, mm: Mm) -> bool:
+    """unmap_vmas has finished."""
     return mm.unmapped
 
 
@@ -157,6 +162,7 @@ N2X = Property(
 
 
 def never_obstructed_by_unmapping(world: World, reaper: Reaper, mm: Mm) -> bool:
+    """No trylock failed against an exit_mmap that still unmaps."""
     return negate(reaper.obstructed)
 
 
@@ -178,6 +184,7 @@ N2Q = Property(
 
 
 def no_excuse(world: World, mm: Mm) -> bool:
+    """Nobody gave up on this mm."""
     return mm.excuse == Excuse.NONE
 
 

@@ -123,7 +123,9 @@ def will_free_mem(world: World, task: Task) -> bool:
         negate(mm.oom_skip),
         every(
             world.all(Process),
-            lambda other: either(other.mm != mm, other == task.process, dying_process(world, other), exited(world, other)),
+            lambda other: either(
+                other.mm != mm, other == task.process, dying_process(world, other), exited(world, other)
+            ),
         ),
     )
 

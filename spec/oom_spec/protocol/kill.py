@@ -134,7 +134,9 @@ def shares_mm(world: World, task: Task, process: Process) -> bool:
     )
 
 
-@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="do_send_sig_info(SIGKILL)", outcome="a sharer", oracle=LIST_ORDER)
+@kill_process(
+    at=KillAt.SHARERS, then=KillAt.SHARERS, call="do_send_sig_info(SIGKILL)", outcome="a sharer", oracle=LIST_ORDER
+)
 def kill_sharer(world: World, killer: Killer, task: Task, process: Process) -> None:
     """Another process that uses the mm is killed, but not marked."""
     requires(shares_mm(world, task, process), Guard.SHARES_MM)
@@ -143,7 +145,9 @@ def kill_sharer(world: World, killer: Killer, task: Task, process: Process) -> N
     process.sigkill = True
 
 
-@kill_process(at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares", oracle=LIST_ORDER)
+@kill_process(
+    at=KillAt.SHARERS, then=KillAt.SHARERS, call="set_bit(MMF_OOM_SKIP)", outcome="init shares", oracle=LIST_ORDER
+)
 def init_shares_mm(world: World, killer: Killer, task: Task, process: Process) -> None:
     """Global init uses the mm: it cannot be reaped, and is hidden at once."""
     requires(shares_mm(world, task, process), Guard.SHARES_MM)
@@ -288,7 +292,9 @@ def queue_dying(world: World, killer: Killer, task: Task) -> None:
     push(world, task)
 
 
-@wake_reaper(at=KillAt.DYING_QUEUE, then=KillAt.DYING_DONE, call="oom_reaper_list = tsk", outcome="dying, list corrupted")
+@wake_reaper(
+    at=KillAt.DYING_QUEUE, then=KillAt.DYING_DONE, call="oom_reaper_list = tsk", outcome="dying, list corrupted"
+)
 def queue_dying_twice(world: World, killer: Killer, task: Task) -> None:
     """The task is on the list already, unseen by the test: the list now contains a cycle."""
     requires(task.queue_depth != 0, Guard.ON_LIST)

@@ -20,20 +20,25 @@ from oom_spec.protocol.state import Excuse, Killer, Mm, PassedOver, Process, Tas
 allocator = partial(step, Killer, kernel="mm/page_alloc.c:__alloc_pages_may_oom")
 memcg_charge = partial(step, Killer, kernel="mm/memcontrol.c:mem_cgroup_out_of_memory")
 out_of_memory = partial(step, Killer, kernel="mm/oom_kill.c:out_of_memory")
-evaluate = partial(
-    step, Killer, at=KillAt.SELECT, then=KillAt.SELECT, kernel="mm/oom_kill.c:oom_evaluate_task"
-)
+evaluate = partial(step, Killer, at=KillAt.SELECT, then=KillAt.SELECT, kernel="mm/oom_kill.c:oom_evaluate_task")
 BADNESS = "oom_badness"
 
 
-@allocator(at=KillAt.IDLE, then=KillAt.OOM_LOCK, call="__alloc_pages_slowpath", outcome="fails", waits=True, environment=True)
+@allocator(
+    at=KillAt.IDLE, then=KillAt.OOM_LOCK, call="__alloc_pages_slowpath", outcome="fails", waits=True, environment=True
+)
 def allocation_fails(killer: Killer) -> None:
     """An allocation that is not part of the model finds no page in this domain."""
     requires(killer.current == None, Guard.CURRENT_OUTSIDE)  # noqa: E711 - a comparison of objects
 
 
 @allocator(
-    at=KillAt.IDLE, then=KillAt.OOM_LOCK, call="__alloc_pages_slowpath", outcome="fails for a thread", waits=True, environment=True
+    at=KillAt.IDLE,
+    then=KillAt.OOM_LOCK,
+    call="__alloc_pages_slowpath",
+    outcome="fails for a thread",
+    waits=True,
+    environment=True,
 )
 def allocation_of_thread_fails(killer: Killer, task: Task) -> None:
     """A modelled thread allocates, perhaps while it is already dying, and finds no page."""

@@ -25,9 +25,7 @@ def exit_aio_completes(mm: Mm) -> None:
     """No asynchronous I/O is in flight. uprobe_clear_state before it touches nothing of the protocol."""
 
 
-@exit_aio(
-    at=MmputAt.EXIT_AIO, then=MmputAt.EXIT_AIO_WAITS, call="kill_ioctx", outcome="waits", oracle="I/O in flight"
-)
+@exit_aio(at=MmputAt.EXIT_AIO, then=MmputAt.EXIT_AIO_WAITS, call="kill_ioctx", outcome="waits", oracle="I/O in flight")
 def exit_aio_waits(mm: Mm) -> None:
     """I/O is in flight; nothing bounds how long it takes."""
     requires(mm.aio_may_block, Guard.IO_PENDING)
@@ -104,9 +102,7 @@ def khugepaged_exit_down_write(world: World, mm: Mm) -> None:
     mm.writer = Writer.KHUGEPAGED_EXIT
 
 
-@khugepaged_exit(
-    at=MmputAt.KHUGEPAGED_EXIT, then=MmputAt.KHUGEPAGED_DOWN_WRITE, call="down_write", outcome="waits"
-)
+@khugepaged_exit(at=MmputAt.KHUGEPAGED_EXIT, then=MmputAt.KHUGEPAGED_DOWN_WRITE, call="down_write", outcome="waits")
 def khugepaged_exit_down_write_waits(world: World, mm: Mm) -> None:
     """mmap_sem is held."""
     requires(khugepaged_works_on(mm), Guard.SCANNER_ON_MM)

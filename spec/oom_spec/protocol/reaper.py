@@ -230,9 +230,7 @@ def clears_link(task: Task) -> None:
     task.linked = False
 
 
-@oom_reap_task(
-    at=ReapAt.LINK_NULL, then=ReapAt.SET_SKIP, call="tsk->oom_reaper_list = NULL", outcome="list cut"
-)
+@oom_reap_task(at=ReapAt.LINK_NULL, then=ReapAt.SET_SKIP, call="tsk->oom_reaper_list = NULL", outcome="list cut")
 def link_null_cuts_list(world: World, reaper: Reaper, task: Task) -> None:
     """The task was queued again meanwhile, above another one: that one is cut off and never reaped."""
     requires(both(task.queue_depth != 0, task.linked), Guard.LIST_BELOW)

@@ -27,9 +27,7 @@ def exit_signals_killed(task: Task) -> None:
     task.exiting = True
 
 
-@do_exit(
-    at=TaskAt.RUN, then=TaskAt.DOWN_READ, call="exit_signals", outcome="by itself", waits=True, environment=True
-)
+@do_exit(at=TaskAt.RUN, then=TaskAt.DOWN_READ, call="exit_signals", outcome="by itself", waits=True, environment=True)
 def exit_signals_by_itself(task: Task) -> None:
     """The thread exits without having been killed."""
     requires(task.process.may_exit, Guard.MAY_EXIT)
@@ -98,7 +96,9 @@ def exit_oom_victim(world: World, task: Task) -> None:
     world.announce(Event.EXIT_OOM_VICTIM, task, True)
 
 
-@exit_mm(at=TaskAt.EXIT_OOM_VICTIM, then=TaskAt.CGROUP_EXIT, call="exit_oom_victim", outcome="no TIF_MEMDIE", waits=True)
+@exit_mm(
+    at=TaskAt.EXIT_OOM_VICTIM, then=TaskAt.CGROUP_EXIT, call="exit_oom_victim", outcome="no TIF_MEMDIE", waits=True
+)
 def no_exit_oom_victim(task: Task) -> None:
     """This thread was not marked."""
     requires(negate(task.in_mmput), Guard.MMPUT_RETURNED)

@@ -239,7 +239,12 @@ FOREIGN_DOMAIN = Scenario(
     bounds=bounds(pages=2),
     ends=bystander_picked,
     ends_text="the bystander is picked",
-    limits=("two pages", "MAX_OOM_REAP_RETRIES = 1 instead of 10", ONE_THREAD, "one victim; the bystander ends the run when it is picked"),
+    limits=(
+        "two pages",
+        "MAX_OOM_REAP_RETRIES = 1 instead of 10",
+        ONE_THREAD,
+        "one victim; the bystander ends the run when it is picked",
+    ),
 )
 
 MEMCG = Scenario(
@@ -275,9 +280,7 @@ KTHREAD_FAULT = Scenario(
 KSMD = Scenario(
     id="ksmd",
     why="ksmd holds mm_count only and takes mmap_sem for reading; ksm_exit waits for it.",
-    objects=world(
-        REAPER, killer(), victim_mm(ksmd=True, scanner=Scanner.WORKING), process("P1", "mm0"), BYSTANDER
-    ),
+    objects=world(REAPER, killer(), victim_mm(ksmd=True, scanner=Scanner.WORKING), process("P1", "mm0"), BYSTANDER),
     bounds=bounds(),
     ends=bystander_picked,
     ends_text="the bystander is picked",
@@ -347,7 +350,9 @@ DYING_THREADS = Scenario(
 EMPTY_MM = Scenario(
     id="empty-mm",
     why="The victim has no VMA at all: exit_mmap returns early.",
-    objects=world(REAPER, killer(), victim_mm(reapable=0, vmas="NEVER", unmapped=True), process("P1", "mm0"), BYSTANDER),
+    objects=world(
+        REAPER, killer(), victim_mm(reapable=0, vmas="NEVER", unmapped=True), process("P1", "mm0"), BYSTANDER
+    ),
     bounds=bounds(),
     ends=bystander_picked,
     ends_text="the bystander is picked",
