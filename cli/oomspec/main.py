@@ -5,9 +5,12 @@ Nothing heavy is imported here: `oomspec --help` must answer at once.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -39,6 +42,10 @@ Exit status: 0 holds or agrees, 1 violated or differs, 2 bad usage or input, 3 u
 EXIT_USAGE, EXIT_UNKNOWN, EXIT_INTERNAL, EXIT_PIPE = 2, 3, 4, 141
 
 
+class OutputClosed(Exception):  # noqa: N818 - control flow: nobody reads our output any more
+    """The reader of standard output has gone, as in `oomspec eras | head -1`."""
+
+
 class Lazy(click.Group):
     """A group whose commands are imported when they are run."""
 
@@ -65,8 +72,15 @@ class Lazy(click.Group):
         if name and not name.startswith("-") and name not in COMMANDS:
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"no such command {name!r}{hint}", ctx)
+            raise click.ClickException(f"no such command {name!r}{hint or '; `oomspec --help` lists them all'}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a closed pipe is told apart from a verdict (click would exit with 1, our `violated`)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as gone:
+            raise OutputClosed from gone
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -82,32 +96,50 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; the only place that decides how a failure leaves the process."""
+    _open_standard_streams()
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="oomspec", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
-    except click.exceptions.Abort:
-        sys.exit(_interrupted())
-    except KeyboardInterrupt:
-        sys.exit(_interrupted())
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_PIPE)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _leave("interrupted: what was not decided is unknown", EXIT_UNKNOWN)
+    except (BrokenPipeError, OutputClosed):
+        _leave("", EXIT_PIPE)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_USAGE)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "oomspec"
+        _leave(f"{error.format_message().rstrip('.')}; `{path} --help` says how", EXIT_USAGE)
     except click.ClickException as error:
-        click.echo(f"oomspec: {error.format_message()}", err=True)
-        sys.exit(EXIT_USAGE)
+        _leave(error.format_message(), EXIT_USAGE)
     except OSError as error:
-        click.echo(f"oomspec: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
-        sys.exit(EXIT_USAGE)
-    except Exception as error:
+        _leave(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", EXIT_USAGE)
+    except Exception as error:  # noqa: BLE001 - the last resort, so that a bug of ours never looks like a verdict
         from oom_spec.language.errors import SpecError
 
-        if not isinstance(error, SpecError):
-            raise
-        click.echo(f"oomspec: {error}", err=True)
-        sys.exit(EXIT_INTERNAL if str(error).startswith("internal error") else EXIT_USAGE)
+        if isinstance(error, SpecError):
+            _leave(str(error), EXIT_INTERNAL if str(error).startswith("internal error") else EXIT_USAGE)
+        import traceback
+
+        traceback.print_exc()
+        _leave("internal error: please report it with the lines above", EXIT_INTERNAL)
 
 
-def _interrupted() -> int:
-    click.echo("oomspec: interrupted: the verdict is unknown", err=True)
-    return EXIT_UNKNOWN
+def _open_standard_streams() -> None:
+    """Where a caller has closed a standard stream, /dev/null stands in for it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until we exit
+
+
+def _leave(message: str, status: int) -> NoReturn:
+    """Say ``message`` on standard error and exit; output that cannot be written is dropped."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if message:
+        with contextlib.suppress(OSError):
+            click.echo(f"oomspec: {message}", err=True)
+    sys.exit(status)

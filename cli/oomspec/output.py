@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
+from oom_spec.language import Era
 from oom_spec.verdicts import Word
 
 SYMBOLS = {
@@ -23,6 +26,26 @@ SYMBOLS = {
     Word.NOT_APPLICABLE: ("-", "bright_black"),
 }
 """A symbol per verdict that also reads in black and white, and its colour."""
+
+QUIET_SECONDS = 10.0
+"""Where standard error is no terminal, progress is told at most once in this time."""
+
+
+class Seconds(click.FloatRange):
+    """A duration: a number from 0 on."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As a float; ``nan`` is none."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
 
 Progress = Callable[[int, int, str], None]
 
@@ -40,6 +63,19 @@ def coloured(word: Word, text: str) -> str:
 def wrapped(text: str, indent: str = "    ", width: int = 100) -> str:
     """``text`` as a paragraph."""
     return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def titled(era: Era) -> str:
+    """``E4 (v4.9 - v4.12)``: the id of an era, and its releases if it has some."""
+    found = [name for name in era.aliases if name.startswith("v")]
+    if not found:
+        return era.id
+    return f"{era.id} ({found[0]}{' - ' + found[-1] if len(found) > 1 else ''})"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``"""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def status_of(words: list[Word]) -> int:
@@ -83,7 +119,7 @@ def _lines(title: str) -> Iterator[Progress]:
 
     def report(done: int, total: int, text: str) -> None:
         nonlocal last
-        if done == total or time.monotonic() - last > 10:
+        if time.monotonic() - last > QUIET_SECONDS:
             last = time.monotonic()
             click.echo(f"{title}: {done}/{total} {text}", err=True)
 

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The conformance suite: to come. It will test implementations against the specification."""

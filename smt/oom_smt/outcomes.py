@@ -79,8 +79,11 @@ def calls_of(instance: Instance) -> list[Call]:
     ]
 
 
-def faults_of(instance: Instance, *, seconds: float = 10.0) -> list[Finding]:
-    """Every fault in the outcomes of every call of ``instance``; empty is what one wants."""
+def faults_of(instance: Instance, *, only: str | None = None, seconds: float = 10.0) -> list[Finding]:
+    """Every fault in the outcomes of every call of ``instance``; empty is what one wants.
+
+    ``only`` asks about the calls that have the step of this id as an outcome.
+    """
     encoding = Encoding(instance, folded=False)
     lemmas = [
         terms.expand(instance.raw_formula(lemma.then, names), instance.structure)
@@ -90,10 +93,10 @@ def faults_of(instance: Instance, *, seconds: float = 10.0) -> list[Finding]:
     found: list[Finding] = []
     solver = Solver()
     solver.add(encoding.in_range(), *(encoding.truth(lemma) for lemma in lemmas))
-    assigned = {name for _, path in instance.lifted for name, _ in path.updates}
-    assigned |= {filled.qualified for _, path in instance.lifted for filled, _, _ in path.fills}
-    solver.add(encoding.holds_initially({v.slot for v in instance.variables if v.slot[0] not in assigned}))
+    solver.add(encoding.holds_initially({v.slot for v in instance.variables if v.declaration.constant}))
     for call in _merged(calls_of(instance)):
+        if only is not None and all(action.step.id != only for action, _ in call.outcomes):
+            continue
         solver.push()
         solver.add(encoding.truth(call.site))
         found += _overlaps(solver, encoding, call, seconds)

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The specification: language, protocol, eras, properties, lifting, explorer, traces. It knows no solver."""

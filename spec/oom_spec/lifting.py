@@ -179,6 +179,8 @@ class SymbolicStore:
                 f"{declaration.qualified} of an object of every(...)/some(...) is assigned: "
                 "take the object as a parameter, or use `.fill`"
             )
+        if declaration.constant:
+            raise MisuseError(f"{declaration.qualified} is fixed by the scenario: no step may assign it")
         if len(self.frames) > 1:
             raise MisuseError(f"{declaration.qualified} is assigned inside every(...) or some(...)")
         term = to_term(value, declaration.sort)

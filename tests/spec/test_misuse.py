@@ -214,8 +214,8 @@ REFUSED: dict[str, tuple[Body, str]] = {
     "attribute of a symbolic reference": (
         lambda w, g, h: h.last.inside,
         (
-            "attribute `inside` of the symbolic value `house.last`: take the object as a parameter of the step and bind "
-            "it with `binds=`"
+            "attribute `inside` of the symbolic value `house.last`: take the object as a parameter of the step and "
+            "bind it with `binds=`"
         ),
     ),
     "~": (lambda w, g, h: ~h.locked, "`~` of the symbolic value `house.locked`: write `negate(x)` or `not x`"),

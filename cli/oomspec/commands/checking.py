@@ -12,7 +12,7 @@ from oom_spec.manifest import expected_cell
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.verdicts import Cell, Verdict, Word
-from oomspec.output import coloured, json_line, progress_bar, status_of, wrapped
+from oomspec.output import Seconds, coloured, json_line, progress_bar, status_of, wrapped
 
 
 @click.command()
@@ -27,12 +27,8 @@ from oomspec.output import coloured, json_line, progress_bar, status_of, wrapped
 )
 @click.option("--bound", type=click.IntRange(min=0), help="Depth to which Z3 searches.")
 @click.option("--scenario", "scenario_name", metavar="NAME", help="Only this scenario.  [default: all]")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up with `unknown` after this time."
-)
-@click.option(
-    "--z3-seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Z3's share for one scenario."
-)
+@click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Give up with `unknown` after this time.")
+@click.option("--z3-seconds", type=Seconds(), default=10.0, show_default=True, help="Z3's share for one scenario.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each scenario's verdict.")
 @click.option("-v", "--verbose", is_flag=True, help="Every scenario, and what checked it.")
 def check(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import click
 
 from oom_smt.claims import Outcome, decide_claims
+from oom_spec.eras import find_era
 from oom_spec.language.errors import UnknownNameError
 from oom_spec.manifest import load
 from oom_spec.properties.claims import CLAIMS, Claim
-from oomspec.output import json_line, progress_bar, wrapped
+from oomspec.output import Seconds, counted, json_line, progress_bar, titled, wrapped
 
 
 @click.command()
@@ -18,7 +20,7 @@ from oomspec.output import json_line, progress_bar, wrapped
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]")
 @click.option(
     "--z3-seconds",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=1.0,
     show_default=True,
     help="Z3's share for one verdict; 0: the explorer alone.",
@@ -43,7 +45,11 @@ def claims(
     chosen = _chosen(names)
     started = time.monotonic()
     with progress_bar("claims") as progress:
-        outcomes = decide_claims(chosen, jobs=jobs or 0, z3_seconds=z3_seconds, progress=progress)
+        try:
+            outcomes = decide_claims(chosen, jobs=jobs or 0, z3_seconds=z3_seconds, progress=progress)
+        except BrokenProcessPool:
+            click.echo("oomspec: a worker process died: the claims are unknown; try again with `--jobs 1`", err=True)
+            return 3
     expected = load()[1]
     wrong = [name for name, outcome in outcomes.items() if outcome.text != expected.get(name)]
     for claim in chosen:
@@ -55,7 +61,8 @@ def claims(
         agree = (
             "all as the manifest records" if not wrong else f"{len(wrong)} differ from the manifest: {', '.join(wrong)}"
         )
-        click.echo(f"{len(chosen)} questions in {len(outcomes)} parts, {time.monotonic() - started:.0f} s: {agree}")
+        size = f"{counted(len(chosen), 'question')} in {counted(len(outcomes), 'part')}"
+        click.echo(f"{size}, {time.monotonic() - started:.0f} s: {agree}")
     if any(outcome.text == "unknown" for outcome in outcomes.values()):
         return 3
     return 1 if wrong else 0
@@ -77,7 +84,7 @@ def _print(claim: Claim, outcomes: dict[str, Outcome] | object, verbose: bool, d
         outcome = outcomes[part.id]
         expected = load()[1].get(part.id)
         colour = "green" if outcome.text == expected else "red"
-        click.echo(f"    {click.style(f'{outcome.text:18}', fg=colour)} {part.era}, {part.scenario}")
+        click.echo(f"    {click.style(f'{outcome.text:18}', fg=colour)} {titled(find_era(part.era))}, {part.scenario}")
         click.echo(wrapped(part.says, " " * 23))
         if outcome.text != expected:
             click.echo(wrapped(f"expected: {expected}", " " * 23))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from oom_spec.applicability import why_not
@@ -15,6 +17,7 @@ from oom_spec.properties import find_properties
 from oom_spec.replay_tests import to_pytest
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.traces import Run, run_to, to_itf, to_json
+from oomspec.output import json_line, titled
 
 FORMS = ["text", "json", "itf", "svg", "pytest"]
 
@@ -26,9 +29,17 @@ FORMS = ["text", "json", "itf", "svg", "pytest"]
 @click.option("--scenario", "name", metavar="NAME", help="Only this scenario.  [default: where the race is shortest]")
 @click.option("--excuse", is_flag=True, help="The shortest run that only an excuse (N3) covers.")
 @click.option("--whole", is_flag=True, help="Draw also what leads to a scenario that starts in mid-protocol.")
+@click.option("--json", "as_json", is_flag=True, help="As `--as json`, on one line.")
 @click.option("--race-only", is_flag=True, help="Leave out the steps that no other thread can notice.")
 def explain(
-    era: str, name_of_property: str, form: str, name: str | None, excuse: bool, whole: bool, race_only: bool
+    era: str,
+    name_of_property: str,
+    form: str,
+    name: str | None,
+    excuse: bool,
+    whole: bool,
+    as_json: bool,
+    race_only: bool,
 ) -> int:
     """Draw the shortest race that breaks PROPERTY in ERA, in the form of kernel commit messages.
 
@@ -47,22 +58,34 @@ def explain(
     subject = subjects[0]
     reason = why_not(chosen, subject)
     if reason:
-        click.echo(f"{subject.id} does not apply to {chosen.id}: {reason}")
+        _say(chosen, subject, "not-applicable", f"does not apply to {titled(chosen)}: {reason}", form, as_json)
         return 0
     scenarios = [find_scenario(name)] if name else [s for s in SCENARIOS if not s.slow]
     found, truncated = _shortest(chosen, subject, scenarios, excuse)
     if found is None:
         if truncated:
-            click.echo(f"{subject.id}: unknown, the search was cut short", err=True)
+            _say(chosen, subject, "unknown", f"in {titled(chosen)}: unknown, the search was cut short", form, as_json)
             return 3
         what = "needs no excuse" if excuse else "holds"
         where = f"in {scenarios[0].id}" if len(scenarios) == 1 else f"in all {len(scenarios)} scenarios"
-        click.echo(f"{subject.id} {what} in {chosen.id}: every reachable state was visited {where}")
+        text = f"{what} in {titled(chosen)}: every reachable state was visited {where}"
+        _say(chosen, subject, "proved-instance", text, form, as_json)
         return 0
     exploration, hit = found
     run = run_to(exploration, hit, subject)
+    if as_json:
+        json_line(json.loads(to_json(run)))
+        return 0
     click.echo(_rendered(run, exploration.instance, form, whole=whole, race_only=race_only), nl=False)
     return 0
+
+
+def _say(era: Era, subject: Property, verdict: str, text: str, form: str, as_json: bool) -> None:
+    """Say that there is nothing to draw; on standard error where standard output is to be a file of another form."""
+    if as_json:
+        json_line({"schema": 1, "era": era.id, "property": subject.id, "verdict": verdict, "reason": text})
+    else:
+        click.echo(f"{subject.id} {text}", err=form != "text")
 
 
 def _shortest(
@@ -90,9 +113,9 @@ def _shortest(
 
 def _rendered(run: Run, instance: Instance, form: str, *, whole: bool, race_only: bool) -> str:
     if form == "json":
-        return to_json(run) + "\n"
+        return to_json(run)
     if form == "itf":
-        return to_itf(run, instance) + "\n"
+        return to_itf(run, instance)
     if form == "svg":
         return svg(run, whole=whole, race_only=race_only)
     if form == "pytest":

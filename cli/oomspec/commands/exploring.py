@@ -58,10 +58,10 @@ def explore(era: str, name: str | None, untaken: bool, as_json: bool) -> int:
                     }
                 )
             else:
-                mark = "  truncated" if found.truncated else ""
+                mark = "  cut short: unknown" if found.truncated else ""
                 click.echo(
                     f"{scenario.id:18}{found.states:9}{found.transitions:13}{found.depth:7}{speed:10}"
-                    f"{found.packing.bits:6}{taken:6} of {len(chosen.steps):<4}{mark}"
+                    f"{found.packing.bits:6}{taken:6} of {len(chosen.steps)}{mark}"
                 )
     if not as_json:
         click.echo(f"steps that nothing takes: {len(never)} of {len(chosen.steps)}")

@@ -17,7 +17,7 @@ from oom_spec.manifest import as_toml, differences, expected_cell
 from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.scenarios import SCENARIOS
 from oom_spec.verdicts import Cell, Word
-from oomspec.output import SYMBOLS, coloured, json_line, progress_bar
+from oomspec.output import SYMBOLS, Seconds, coloured, counted, json_line, progress_bar, titled
 
 Cells = Mapping[tuple[str, str], Cell]
 
@@ -30,7 +30,7 @@ Cells = Mapping[tuple[str, str], Cell]
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]")
 @click.option(
     "--z3-seconds",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=1.0,
     show_default=True,
     help="Z3's share for one scenario of one era; 0: the explorer alone.",
@@ -66,6 +66,9 @@ def matrix(
     chosen = [find_era(name) for name in eras] if eras else list(all_eras())
     subjects = [p for name in properties for p in find_properties(name)] if properties else list(PROPERTIES)
     scenarios = [s for s in SCENARIOS if slow or not s.slow]
+    for report in (junit, record):
+        if report is not None:
+            report.touch()  # refused now rather than after minutes of work
     started = time.monotonic()
     table = Matrix(chosen, subjects, scenarios, jobs or 0, z3_seconds)
     interrupted = False
@@ -125,8 +128,8 @@ def _print(
             excuse = f"  only by excuse: {', '.join(cell.excuses)}" if cell.only_by_excuse else ""
             known = (entry.known if (entry := expected_cell(era, name)) is not None else "") if where else ""
             click.echo(
-                f"{era:28} {name:12}"
-                + coloured(cell.word, f"{cell.word.value:16}")
+                f"{era:28} {name:12} "
+                + coloured(cell.word, f"{cell.word.value:16}" if where or excuse else cell.word.value)
                 + f"{where}{excuse}"
                 + (f"  [{known}]" if known else "")
             )
@@ -141,33 +144,30 @@ def _print_compact(
     eras: Sequence[Era], subjects: Sequence[Property], cells: Cells, wrong: Mapping[tuple[str, str], list[str]]
 ) -> None:
     widths = {p.id: max(len(p.id), 4) for p in subjects}
-    left = max(len(_title(era)) for era in eras)
-    click.echo(" " * left + "  " + " ".join(f"{p.id:{widths[p.id]}}" for p in subjects))
+    left = max(len(titled(era)) for era in eras)
+    click.echo((" " * left + "  " + " ".join(f"{p.id:{widths[p.id]}}" for p in subjects)).rstrip())
     for era in eras:
         row = []
         for subject in subjects:
             cell = cells[era.id, subject.id]
             depth = str(cell.leading.depth) if cell.word is Word.VIOLATED else "e" if cell.only_by_excuse else ""
             flag = "!" if (era.id, subject.id) in wrong else ""
-            row.append(coloured(cell.word, f"{SYMBOLS[cell.word][0] + depth + flag:{widths[subject.id]}}"))
-        click.echo(f"{_title(era):{left}}  " + " ".join(row).rstrip())
+            text = SYMBOLS[cell.word][0] + depth + flag
+            padding = "" if subject is subjects[-1] else " " * (widths[subject.id] - len(text))
+            row.append(coloured(cell.word, text) + padding)
+        click.echo(f"{titled(era):{left}}  " + " ".join(row))
     click.echo()
     click.echo("+ every reachable state visited   +e only with an N3 excuse   Xn violated, shortest run n steps")
     click.echo("- not applicable   0 vacuous   ? unknown   ! differs from the manifest")
-
-
-def _title(era: Era) -> str:
-    releases = [alias for alias in era.aliases if alias.startswith("v")]
-    if not releases:
-        return era.id
-    return f"{era.id} ({releases[0]}{'-' + releases[-1] if len(releases) > 1 else ''})"
 
 
 def _summary(cells: Cells, wrong: Mapping[tuple[str, str], list[str]], *, scenarios: int, seconds: float) -> None:
     counts = {word: sum(cell.word is word for cell in cells.values()) for word in Word}
     parts = [f"{count} {word.value}" for word, count in counts.items() if count]
     agree = "all agree with the manifest" if not wrong else f"{len(wrong)} differ from the manifest"
-    click.echo(f"\n{len(cells)} cells in {scenarios} scenarios, {seconds:.0f} s: {', '.join(parts)}; {agree}")
+    click.echo(
+        f"\n{counted(len(cells), 'cell')} in {scenarios} scenarios, {seconds:.0f} s: {', '.join(parts)}; {agree}"
+    )
 
 
 def _junit(cells: Cells, wrong: Mapping[tuple[str, str], list[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import attrs
@@ -10,11 +11,13 @@ import click
 from oom_spec.diagrams import draw
 from oom_spec.eras import find_era
 from oom_spec.instances import Instance
+from oom_spec.language import SpecError
 from oom_spec.matching import Match, match
 from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.reading import read_diagram
 from oom_spec.scenarios import find_scenario
-from oomspec.output import json_line, wrapped
+from oomspec.output import counted, json_line, titled, wrapped
+from oomspec.recorded import as_diagram
 
 DEFAULT_SCENARIO = "single"
 
@@ -34,7 +37,7 @@ DEFAULT_SCENARIO = "single"
 @click.option("--diagram", is_flag=True, help="Draw the run that was found, filled-in steps included.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def replay(file: Path, era: str, name: str | None, dropped: tuple[str, ...], diagram: bool, as_json: bool) -> int:
-    """Read a race diagram (a mail, a commit message, our own output) and ask whether ERA allows it.
+    """Read a race diagram (a mail, a commit message, our own output, JSON or ITF) and ask whether ERA allows it.
 
     A line that names a call means that it is entered. Steps that the diagram does not name are filled in.
 
@@ -48,14 +51,17 @@ def replay(file: Path, era: str, name: str | None, dropped: tuple[str, ...], dia
     """
     chosen = find_era(era)
     text = _text(file)
-    read = read_diagram(text)
+    drawn = as_diagram(text)
+    read = read_diagram(drawn)
     read = attrs.evolve(read, calls=tuple(call for call in read.calls if call.name not in dropped))
     scenario = find_scenario(name or read.scenario or DEFAULT_SCENARIO)
     found = match(Instance(chosen, scenario), read, PROPERTIES)
     if as_json:
         json_line(_as_json(found, chosen.id, scenario.id))
     else:
-        _print(found, chosen.id, scenario.id)
+        if drawn != text:
+            click.echo(drawn)  # its lines are those that the findings name
+        _print(found, titled(chosen), scenario.id)
         if diagram and found.allowed:
             click.echo("\n" + draw(found.run), nl=False)
     return 0 if found.allowed else 1
@@ -63,23 +69,22 @@ def replay(file: Path, era: str, name: str | None, dropped: tuple[str, ...], dia
 
 def _text(file: Path) -> str:
     try:
-        return click.get_text_stream("stdin").read() if str(file) == "-" else file.read_text("utf-8")
+        return sys.stdin.buffer.read().decode("utf-8") if str(file) == "-" else file.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"{file}: not a text file in UTF-8 (byte {error.start})") from None
+        raise SpecError(
+            f"{file}: not a text file in UTF-8 (byte {error.start}): expected a race diagram or a list of calls"
+        ) from None
 
 
 def _print(found: Match, era: str, scenario: str) -> None:
     if not found.allowed:
-        stopped = found.stopped_at
-        where = f"line {stopped.line}, `{stopped}`: " if stopped is not None else ""
-        click.echo(f"{era} does not allow this run in {scenario}: {where}{found.reason}")
+        click.echo(f"{era} does not allow this run in {scenario}: {found.reason}")
         for guard in found.guards:
             click.echo(f"    refused by {guard.name}: {guard.value}")
         return
     named = len(found.steps) - found.filled
-    click.echo(
-        f"{era} allows this run in {scenario}: {len(found.steps)} steps, {named} named, {found.filled} filled in"
-    )
+    size = f"{counted(len(found.steps), 'step')}, {named} named, {found.filled} filled in"
+    click.echo(f"{era} allows this run in {scenario}: {size}")
     for each in found.breaks:
         where = f"line {each.line}" if each.line is not None else "the start"
         click.echo(f"    {each.property.id} breaks at {where}")
@@ -100,8 +105,9 @@ def _print(found: Match, era: str, scenario: str) -> None:
         if extension is None:
             click.echo(f"    no continuation breaks {subject.id}: all were searched")
         else:
-            kills = f"{extension.kills} kill" + ("" if extension.kills == 1 else "s")
-            click.echo(f"    {extension.more} more steps, {kills} among them, extend it to a violation of {subject.id}")
+            kills = counted(extension.kills, "kill")
+            more = counted(extension.more, "more step")
+            click.echo(f"    {more}, {kills} among them, can extend it to a violation of {subject.id}")
 
 
 def _as_json(found: Match, era: str, scenario: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ import inspect
 
 import click
 
-from oom_spec.eras import find_era
+from oom_spec.eras import all_eras, find_era
 from oom_spec.instances import Instance
 from oom_spec.language import Era, Object, Step, UnknownNameError
 from oom_spec.language.terms import show as show_term
@@ -32,7 +32,10 @@ def show(era: str, step: str | None, as_json: bool) -> int:
     steps = [each for each in chosen.steps if step is None or step in each.id]
     if step is not None and not steps:
         near = difflib.get_close_matches(step, [each.id for each in chosen.steps], n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        others = [era.id for era in all_eras() if any(step in each.id for each in era.steps)]
+        hint = f"; did you mean {near[0]!r}?" if near else f"; `oomspec show {chosen.id}` lists them all"
+        if others:
+            hint = f", but {', '.join(others)} {'has' if len(others) == 1 else 'have'}"
         raise UnknownNameError(f"{chosen.id} has no step {step!r}{hint}")
     lifted = Instance(chosen, GALLERY).lifted
     paths = {each.id: [path for action, path in lifted if action.step.id == each.id] for each in steps}

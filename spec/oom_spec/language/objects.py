@@ -89,6 +89,7 @@ class Field(Generic[V]):
         self.history = history
         self.program_counter = program_counter
         self.rest: tuple[Enum, ...] = ()
+        self.constant = False
         self.name = ""
         self.owner = ""
 
@@ -182,9 +183,11 @@ _LOOP = (
 )
 
 
-def flag(doc: str, *, initially: bool = False, history: bool = False) -> Field[bool]:
-    """A truth value, false at the start unless said otherwise."""
-    return Field(doc, lambda: BOOL, default=initially, history=history)
+def flag(doc: str, *, initially: bool = False, history: bool = False, constant: bool = False) -> Field[bool]:
+    """A truth value, false at the start unless said otherwise; ``constant``: no step may assign it."""
+    declared: Field[bool] = Field(doc, lambda: BOOL, default=initially, history=history)
+    declared.constant = constant
+    return declared
 
 
 def choice(doc: str, members: type[E], *, history: bool = False) -> Field[E]:

@@ -157,7 +157,7 @@ class Task(Object):
     process: Any = fixed("Its thread group.", "Process")
     leader = fixed_flag("It is the thread group leader: the one that for_each_process meets.")
 
-    listed_before = per("Task", flag("It stands before that task on the task list (never changes)."))
+    listed_before = per("Task", flag("It stands before that task on the task list.", constant=True))
     has_mm = flag("t->mm is set; it stands for one mm_users.")
     owes_mmput = flag("It cleared t->mm and has not dropped that mm_users yet.")
     reads = flag("It holds mmap_sem for reading (exit_mm).")
@@ -179,7 +179,7 @@ class Killer(Object):
     memcg = fixed_flag("A memory cgroup's OOM: it walks the cgroup's tasks and waits for oom_lock.")
     current: Any = fixed("The thread that allocates, where it is one of the modelled ones.", "Task")
 
-    eligible = per("Process", flag("The process is in this domain's memcg or node set."))
+    eligible = per("Process", flag("The process is in this domain's memcg or node set.", constant=True))
     holds_oom_lock = flag("It holds oom_lock.")
     holds_task_lock = flag("It holds task_lock of `victim`.")
     holds_mm_count = flag("It holds an mm_count of the victim's mm.")
