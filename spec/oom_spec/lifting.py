@@ -24,6 +24,8 @@ Obj = TypeVar("Obj", bound=Object)
 
 MOST_DECISIONS = 64
 """Decisions on one path before the lifting takes a step for an unbounded loop."""
+MOST_QUESTIONS = 500
+"""Truth values asked for on one path, decided before or not, before it does so too."""
 
 Slot = tuple[str, tuple[str, ...]]
 """A field of given objects: (``Mm.oom_skip``, (``mm0``,))."""
@@ -61,6 +63,7 @@ class _Frame:
         self.taken: list[bool] = []
         self.known = dict(inherited)
         self.conjuncts: list[Term] = []
+        self.questions = 0
 
     def assume(self, condition: Term) -> None:
         for part in condition.args if condition.op is Op.AND else (condition,):
@@ -94,12 +97,14 @@ class SymbolicStore:
         frame = self.frames[-1]
         if condition.op is Op.CONST:
             return bool(condition.payload)
+        frame.questions += 1
         known = frame.known.get(condition.key)
-        if known is not None:
+        if known is not None and frame.questions <= MOST_QUESTIONS:
             return known
-        if len(frame.taken) >= MOST_DECISIONS:
+        if len(frame.taken) >= MOST_DECISIONS or frame.questions > MOST_QUESTIONS:
+            number = min(frame.questions, MOST_DECISIONS) if known is None else MOST_QUESTIONS
             raise MisuseError(
-                f"{MOST_DECISIONS} decisions on one path, the last on `{condition}`: an unbounded loop? "
+                f"{number} decisions on one path, the last on `{condition}`: an unbounded loop? "
                 "make each round a step of its own"
             )
         turn = len(frame.taken)
@@ -181,19 +186,29 @@ class SymbolicStore:
             )
         if declaration.constant:
             raise MisuseError(f"{declaration.qualified} is fixed by the scenario: no step may assign it")
+        self._outside_quantifier(f"{declaration.qualified} is assigned")
+        if any(filled is declaration for filled, _, _ in self.fills):
+            raise MisuseError(f"{declaration.qualified} is assigned after `.fill`: assign it in another step")
+        self.updates[_slot(declaration, owners)] = self._in_range(declaration, value)
+
+    def _outside_quantifier(self, what: str) -> None:
         if len(self.frames) > 1:
-            raise MisuseError(f"{declaration.qualified} is assigned inside every(...) or some(...)")
+            raise MisuseError(f"{what} inside every(...) or some(...)")
+
+    def _in_range(self, declaration: Field[Any], value: object) -> Term:
+        """``value`` as a term; the path splits where it may leave the range of a count."""
         term = to_term(value, declaration.sort)
         upto = self.upto(declaration)
         if upto is not None:
             in_range = terms.conjoin(terms.at_least(term, 0), terms.negate(terms.at_least(term, upto + 1)))
             if not self.decide(in_range):
                 raise CountRange(declaration.qualified)
-        self.updates[_slot(declaration, owners)] = term
+        return term
 
     def fill(self, declaration: Field[Any], owner: Term, value: object) -> None:
         """Record an assignment for all indices."""
-        self.fills.append((declaration, str(owner.payload), to_term(value, declaration.sort)))
+        self._outside_quantifier(f"{declaration.qualified} is filled")
+        self.fills.append((declaration, str(owner.payload), self._in_range(declaration, value)))
 
     def static(self, declaration: Static[Any], owner: Term) -> object:
         """A fixed attribute: a constant for a known object, a term for a quantifier's."""
@@ -232,6 +247,7 @@ class SymbolicStore:
                 raise MisuseError(
                     f"announce({event}, {argument!r}): announce known objects, constants and enum members"
                 )
+        self._outside_quantifier(f"{event} is announced")
         plain = tuple(arg.label if isinstance(arg, Object) else arg for arg in arguments)
         self.events.append(Event(event, plain))
 
@@ -326,7 +342,9 @@ def _no_history_in_guards(path: Path) -> None:
                 f"the history field {name} decides what happens: history is for properties; "
                 "use `when(...)` to record it, and an ordinary field to act on it"
             )
-    for (target, _), term in path.updates.items():
+    assigned = [(target, term) for (target, _), term in path.updates.items()]
+    assigned += [(filled.qualified, term) for filled, _, term in path.fills]
+    for target, term in assigned:
         name = history(term)
         if name and not declaration_of(target).history:
             raise MisuseError(f"the history field {name} flows into {target}, which is no history field")

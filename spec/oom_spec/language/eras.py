@@ -55,6 +55,9 @@ class Era:
         base = () if self.parent is None else self.parent.steps
         known = {each.id for each in base}
         new = {each.id: each for each in self.replaced}
+        both = set(new) & set(self.removed)
+        if both:
+            raise MisuseError(f"era {self.id} both replaces and removes `{min(both)}`: keep one of the two")
         for missing in [*(set(new) - known), *(set(self.removed) - known)]:
             near = "this era has no parent" if self.parent is None else f"{self.parent.id} has no such step"
             raise MisuseError(f"era {self.id} replaces or removes `{missing}`, but {near}")

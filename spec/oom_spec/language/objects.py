@@ -313,10 +313,19 @@ class Object:
     def __setattr__(self, name: str, value: object) -> None:
         kind = type(self)
         if name not in kind.fields and name not in kind.statics:
-            near = difflib.get_close_matches(name, kind.fields, n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
-            raise MisuseError(f"{kind.__name__} declares no field `{name}`: declare it in its class{hint}")
+            raise MisuseError(kind._undeclared(name))
         object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Never:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise MisuseError(type(self)._undeclared(name))
+
+    @classmethod
+    def _undeclared(cls, name: str) -> str:
+        near = difflib.get_close_matches(name, [*cls.fields, *cls.statics], n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        return f"{cls.__name__} declares no field `{name}`: declare it in its class{hint}"
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Object):

@@ -26,7 +26,7 @@ import attrs
 from oom_spec.language import terms
 from oom_spec.language.errors import Disabled, MisuseError
 from oom_spec.language.objects import Group, Object, choice, count
-from oom_spec.language.symbolic import Symbol
+from oom_spec.language.symbolic import Symbol, to_term
 
 Obj = TypeVar("Obj", bound=Object)
 
@@ -59,6 +59,7 @@ class World(Object):
 def requires(condition: bool, guard: Enum) -> None:
     """The step can be taken only where ``condition`` holds; ``guard`` names the reason."""
     if isinstance(condition, Symbol):
+        to_term(condition, terms.BOOL)
         condition.decider.require(condition.term, guard)
     elif not isinstance(condition, bool):
         raise MisuseError(f"requires({condition!r}, {guard}): a guard is a truth value")
@@ -223,7 +224,7 @@ def unique_ids(steps: Iterable[Step]) -> None:
     seen: set[str] = set()
     for each in steps:
         if each.id in seen:
-            raise MisuseError(f"two steps have the id {each.id}")
+            raise MisuseError(f"two steps have the id {each.id}: give them different outcomes")
         seen.add(each.id)
 
 

@@ -113,8 +113,19 @@ class Symbol:
     def __or__(self, other: object) -> Never:
         self._refuse("`|`", "write `either(x, y)`")
 
+    def _arithmetic(self, other: object = None) -> Never:
+        self._refuse("arithmetic", "a count grows or shrinks by a plain number that is known: `x + 1`, `x - 1`")
+
     __rand__ = __and__
     __ror__ = __or__
+    __xor__ = __rxor__ = __mul__ = __rmul__ = __neg__ = __floordiv__ = __mod__ = _arithmetic
+    __radd__ = __rsub__ = _arithmetic
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in Symbol.__slots__:
+            object.__setattr__(self, name, value)
+            return
+        self._refuse(f"assignment of `{name}`", "take the object as a parameter of the step and bind it with `binds=`")
 
     def __getattr__(self, name: str) -> Never:
         if name.startswith("__"):
@@ -141,7 +152,7 @@ def to_term(value: object, sort: Sort) -> Term:
     """
     if isinstance(value, Symbol):
         if value.term.sort != sort:
-            raise MisuseError(f"`{value.term}` is a {value.term.sort.kind.value}, not a {describe(sort)}")
+            raise MisuseError(f"`{value.term}` is {describe(value.term.sort)}, not {describe(sort)}")
         return value.term
     if sort is BOOL and isinstance(value, bool):
         return terms.boolean(value)
@@ -154,12 +165,15 @@ def to_term(value: object, sort: Sort) -> Term:
             return terms.const(sort, None)
         if isinstance(value, Object) and value._term.sort == sort:
             return value._term
-    raise MisuseError(f"{value!r} is not a {describe(sort)}")
+    raise MisuseError(f"{value!r} is not {describe(sort)}")
 
 
 def describe(sort: Sort) -> str:
     """``sort`` in words, for messages."""
-    return f"{sort.kind.value} {sort.name}".strip() if sort is not BOOL else "truth value"
+    if sort == BOOL:
+        return "a truth value"
+    article = "an" if sort.kind is Kind.OBJECT else "a"
+    return f"{article} {sort.kind.value} {sort.name}".strip()
 
 
 def _symbols(values: tuple[object, ...]) -> Decider | None:
@@ -202,7 +216,7 @@ def when(condition: bool, yes: T, no: T) -> T:
     if not isinstance(condition, Symbol):
         return yes if condition else no
     sort = _sort_of(yes, no)
-    term = terms.choose(condition.term, to_term(yes, sort), to_term(no, sort))
+    term = terms.choose(to_term(condition, BOOL), to_term(yes, sort), to_term(no, sort))
     return Symbol(term, condition.decider)
 
 
