@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.measuring import Row, seconds
 from oom_spec.language.errors import SpecError
 
-START = "from oomspec.main import main; main(prog_name='oomspec')"
+START = "from oomspec.main import main; main()"
 
 
 def run(*arguments: str) -> None:

@@ -13,7 +13,7 @@ from oom_spec.scenarios import find_scenario
 
 ERA = "v4.12"
 LARGE = "sharer"
-"""More than 10^5 states: long enough that the rate does not depend on the start."""
+"""Some 70,000 states: long enough that the rate does not depend on the start."""
 SMALL = "empty-mm"
 """Some 3,000 states: plain stepping, which tries every action in every state, needs seconds for them."""
 

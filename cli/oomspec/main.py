@@ -98,7 +98,7 @@ def main() -> None:
     """Run the command; the only place that decides how a failure leaves the process."""
     _open_standard_streams()
     try:
-        status = cli.main(prog_name="oomspec", standalone_mode=False)
+        status = cli.main(prog_name="oomspec", standalone_mode=False, color=False if _plain() else None)
         sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -124,6 +124,11 @@ def main() -> None:
 
         traceback.print_exc()
         _leave("internal error: please report it with the lines above", EXIT_INTERNAL)
+
+
+def _plain() -> bool:
+    """Whether the user wants no colours, whatever standard output is (the convention of NO_COLOR)."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def _open_standard_streams() -> None:

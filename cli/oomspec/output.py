@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import textwrap
 import time
@@ -87,7 +88,7 @@ def status_of(words: list[Word]) -> int:
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
     """A progress display on standard error: a bar on a terminal, a line now and then otherwise."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "", "dumb"):
         yield from _bar(title)
     else:
         yield from _lines(title)
@@ -105,11 +106,12 @@ def _bar(title: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Display(*columns, console=Console(stderr=True), transient=True) as display:
+    # No thread refreshes it: the worker processes are forked while it is shown.
+    with Display(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as display:
         bar = display.add_task("", total=None)
 
         def report(done: int, total: int, text: str) -> None:
-            display.update(bar, completed=done, total=total, description=text)
+            display.update(bar, completed=done, total=total, description=text, refresh=True)
 
         yield report
 

@@ -48,6 +48,7 @@ def _run_of_itf(data: Mapping[str, Any]) -> dict[str, object]:
             "this ITF trace names no era, scenario and actions: `replay` reads those of `oomspec explain --as itf`"
         )
     era, scenario = heading.groups()
+    violated = data["#meta"].get("violated")
     exploration = Exploration(Instance(find_era(era), find_scenario(scenario)), most=0)
     start = [action.id for action in exploration.prefix_run]
     if actions[: len(start)] != start:
@@ -59,4 +60,6 @@ def _run_of_itf(data: Mapping[str, Any]) -> dict[str, object]:
         "scenario": scenario,
         "start": wrapped[: len(start)],
         "steps": wrapped[len(start) :],
+        "property": violated,
+        "depth": None if violated is None else len(wrapped) - len(start),
     }

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 import attrs
 
 from oom_smt.deciding import InternalError, Options, decide
-from oom_smt.matrix import ignore_interrupts
+from oom_smt.matrix import prepare_worker, stop
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration, replay
 from oom_spec.generating import judge
@@ -121,13 +121,13 @@ def decide_claims(
     """The outcome of every part, by its id, computed in parallel."""
     names = [part.id for claim in claims for part in claim.parts]
     found: dict[str, Outcome] = {}
-    with ProcessPoolExecutor(jobs or os.cpu_count() or 1, initializer=ignore_interrupts) as pool:
+    with ProcessPoolExecutor(jobs or os.cpu_count() or 1, initializer=prepare_worker) as pool:
         try:
             pending = [pool.submit(decide_part, name, z3_seconds) for name in names]
             for done, (name, future) in enumerate(zip(names, pending, strict=True), 1):
                 found[name] = future.result()
                 progress(done, len(names), f"claim {name}")
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop(pool)
             raise
     return found

@@ -22,6 +22,7 @@ class Encoding:
 
     def __init__(self, instance: Instance, *, folded: bool = True) -> None:
         """``folded``: only the fields that can change; otherwise all, for questions about steps alone."""
+        z3.need_z3()
         self.instance = instance
         variables = instance.live if folded else instance.variables
         self.packing = Packing(instance, variables)

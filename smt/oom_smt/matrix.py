@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 import attrs
 
 from oom_smt.deciding import InternalError, Options, decide
+from oom_spec.applicability import why_not
 from oom_spec.eras import find_era
 from oom_spec.language.eras import Era
 from oom_spec.language.properties import Property
@@ -36,16 +38,37 @@ class Task:
     """How deep the explorer need look again, where it did its work before."""
 
 
+TASKS_PER_COLLECTION = 8
+_tasks_done = 0
+
+
 def work(task: Task) -> list[Verdict]:
     """Do one task; runs in a worker process."""
+    global _tasks_done  # noqa: PLW0603 - one counter per worker process
+    _tasks_done += 1
+    if _tasks_done % TASKS_PER_COLLECTION == 0:
+        gc.collect()
     subjects = [p for name in task.properties for p in find_properties(name)]
     options = Options(bounded=task.z3_seconds > 0, z3_seconds=task.z3_seconds, depth_limit=task.depth_limit)
     return decide(find_era(task.era), find_scenario(task.scenario), subjects, options)
 
 
-def ignore_interrupts() -> None:
-    """Workers leave Ctrl-C to the parent, which keeps what is done."""
+def prepare_worker() -> None:
+    """Workers leave Ctrl-C to the parent, which keeps what is done.
+
+    They collect cyclic garbage between tasks only: a graph of states has none, and looking for it
+    costs a quarter of the time.
+    """
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once: what they were doing is lost, what they did is not."""
+    workers = list(pool._processes.values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
 
 
 @attrs.define(eq=False)
@@ -61,20 +84,41 @@ class Matrix:
     """By (era id, property id, scenario id)."""
     lost: list[str] = attrs.field(factory=list)
     """What could not be computed, in words."""
+    twin_of: dict[tuple[str, str], str] = attrs.field(factory=dict)
+    """(era id, scenario id): the earlier era whose steps there are the same."""
 
     def run(self, progress: Callable[[int, int, str], None] = lambda done, total, text: None) -> None:
         """Compute every cell. An interrupt keeps what is done and is raised again."""
         names = tuple(p.id for p in self.properties)
-        explored = [Task(e.id, s.id, names, 0.0) for e in self.eras for s in self.scenarios]
+        self._find_twins()
+        pairs = [(e.id, s.id) for e in self.eras for s in self.scenarios]
+        explored = [Task(era, scenario, names, 0.0) for era, scenario in pairs if (era, scenario) not in self.twin_of]
         jobs = self.jobs or os.cpu_count() or 1
-        with ProcessPoolExecutor(jobs, initializer=ignore_interrupts) as pool:
+        with ProcessPoolExecutor(jobs, initializer=prepare_worker) as pool:
             try:
                 self._round(pool, explored, progress)
                 if self.z3_seconds > 0:
                     self._round(pool, self._second_opinions(), progress)
             except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
+                stop(pool)
                 raise
+
+    def _find_twins(self) -> None:
+        """Eras whose steps in a scenario are the very same are computed once.
+
+        They differ only in steps for which the scenario has no object, such as those of a page fault.
+        """
+        for scenario in self.scenarios:
+            present = set(scenario.structure().objects)
+            first: dict[tuple[int, ...], Era] = {}
+            for era in self.eras:
+                steps = tuple(id(s) for s in era.steps if all(kind.__name__ in present for _, kind in s.parameters))
+                other = first.setdefault(steps, era)
+                if other is not era and self._absent(other) == self._absent(era):
+                    self.twin_of[era.id, scenario.id] = other.id
+
+    def _absent(self, era: Era) -> tuple[str, ...]:
+        return tuple(why_not(era, subject) for subject in self.properties)
 
     def _round(
         self, pool: ProcessPoolExecutor, tasks: Sequence[Task], progress: Callable[[int, int, str], None]
@@ -96,7 +140,16 @@ class Matrix:
             progress(done, len(futures), f"{what} {task.era} {task.scenario}")
 
     def _take(self, verdict: Verdict) -> None:
-        """Record a verdict; a second one for the same cell and scenario only adds what Z3 said."""
+        """Record a verdict, also for the eras that are the same in this scenario."""
+        self._record(verdict)
+        for era in self.eras:
+            if self.twin_of.get((era.id, verdict.scenario)) == verdict.era:
+                same = f"the same steps as {verdict.era} in this scenario"
+                checked = verdict.checked_by and (*verdict.checked_by, same)
+                self._record(attrs.evolve(verdict, era=era.id, aliases=era.aliases, checked_by=checked))
+
+    def _record(self, verdict: Verdict) -> None:
+        """A second verdict for the same cell and scenario only adds what Z3 said."""
         key = verdict.era, verdict.property, verdict.scenario
         before = self.verdicts.get(key)
         if before is None:
@@ -115,17 +168,20 @@ class Matrix:
         """Where Z3 looks: each cell's shortest violation, and for what holds the primary scenario."""
         wanted: dict[tuple[str, str], dict[str, int]] = {}
         for cell in self.cells().values():
-            leading = cell.leading
-            if cell.word is Word.VIOLATED:
-                wanted.setdefault((cell.era, leading.scenario), {})[cell.property] = leading.depth or 0
-            elif cell.word is Word.PROVED_INSTANCE:
-                primary = next((v for v in cell.touching if v.scenario == PRIMARY), None)
-                if primary is not None:
-                    wanted.setdefault((cell.era, primary.scenario), {})[cell.property] = 0
+            asked = cell.leading if cell.word is Word.VIOLATED else self._primary(cell)
+            if asked is not None:
+                era = self.twin_of.get((cell.era, asked.scenario), cell.era)
+                wanted.setdefault((era, asked.scenario), {})[cell.property] = asked.depth or 0
         return [
             Task(era, scenario, tuple(depths), self.z3_seconds, max(depths.values()))
             for (era, scenario), depths in wanted.items()
         ]
+
+    @staticmethod
+    def _primary(cell: Cell) -> Verdict | None:
+        if cell.word is not Word.PROVED_INSTANCE:
+            return None
+        return next((v for v in cell.touching if v.scenario == PRIMARY), None)
 
     def cells(self) -> Mapping[tuple[str, str], Cell]:
         """Every cell, with a verdict `unknown` for each scenario that was not finished."""
@@ -147,8 +203,3 @@ class Matrix:
             method="none",
             reason="not finished",
         )
-
-
-def cells_of(eras: Iterable[Era], properties: Sequence[Property], scenarios: Sequence[Scenario]) -> Matrix:
-    """A matrix that is still empty."""
-    return Matrix(tuple(eras), properties, scenarios)

@@ -12,16 +12,24 @@ from typing import Any, NewType
 
 from oom_spec.language.errors import SpecError
 
-OLDEST = (4, 12)
-"""The oldest z3 release that the encodings were tried with."""
+OLDEST = (4, 13, 4)
+"""The oldest z3 release that the encodings were tried with; pyproject.toml asks for it too."""
+INTERRUPTED = "interrupted from keyboard"
 
 try:
     import z3
-except ImportError as missing:
-    raise SpecError("z3 is not installed: `pip install z3-solver`, or run `make prove`, which installs it") from missing
+except ImportError:
+    z3 = None
 
-if tuple(z3.get_version()[:2]) < OLDEST:
-    raise SpecError(f"z3 {z3.get_version_string()} is too old: install z3-solver {OLDEST[0]}.{OLDEST[1]} or newer")
+
+def need_z3() -> None:
+    """Raises `SpecError`, saying what to install, where z3 is missing or too old."""
+    if z3 is None:
+        raise SpecError("z3 is not installed: `pip install z3-solver`, or run `make prove`, which installs it")
+    if tuple(z3.get_version()[:3]) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise SpecError(f"z3 {z3.get_version_string()} is too old: install z3-solver {wanted} or newer")
+
 
 Expr = NewType("Expr", object)
 
@@ -121,6 +129,7 @@ class Solver:
     """A solver for quantifier-free bit-vectors."""
 
     def __init__(self, logic: str | None = "QF_BV") -> None:
+        need_z3()
         self._solver = z3.Solver() if logic is None else z3.SolverFor(logic)
 
     def add(self, *values: Expr) -> None:
@@ -142,7 +151,11 @@ class Solver:
         result = self._solver.check()
         if result == z3.sat:
             return Answer.SAT
-        return Answer.UNSAT if result == z3.unsat else Answer.UNKNOWN
+        if result == z3.unsat:
+            return Answer.UNSAT
+        if self.reason() == INTERRUPTED:
+            raise KeyboardInterrupt
+        return Answer.UNKNOWN
 
     def reason(self) -> str:
         """Why the last answer was unknown."""

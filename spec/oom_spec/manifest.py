@@ -47,8 +47,11 @@ def differences(cell: Cell, expected: Expected | None) -> list[str]:
     found: list[str] = []
     run = {verdict.scenario: verdict for verdict in cell.verdicts}
     for name, verdict in run.items():
+        if verdict.word is Word.UNKNOWN:
+            found.append(f"{name}: {verdict.text}, {verdict.reason}".rstrip(", "))
+            continue
         depth = verdict.depth if verdict.word is Word.VIOLATED else None
-        if depth != expected.violated_in.get(name) or verdict.word is Word.UNKNOWN:
+        if depth != expected.violated_in.get(name):
             was = expected.violated_in.get(name)
             found.append(f"{name}: {verdict.text}, expected {'violated at ' + str(was) if was else 'no violation'}")
         excused = verdict.strict_depth if verdict.strict is Word.VIOLATED and depth is None else None

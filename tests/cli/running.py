@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -46,6 +48,20 @@ def shell(script: str, folder: Path, **more: str) -> Done:
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def on_terminal(*arguments: str, **more: str) -> str:
+    """What a command writes where standard output and standard error are one terminal."""
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], env=environment(**more), stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while piece := os.read(mine, 4096):
+            written += piece
+    os.close(mine)
+    process.wait(LONGEST)
+    return written.decode("utf-8")
 
 
 class Started:

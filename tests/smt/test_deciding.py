@@ -92,7 +92,7 @@ def test_a_model_that_does_not_replay_is_an_internal_error(monkeypatch: pytest.M
 
     original = Exploration.run_to
     monkeypatch.setattr(Exploration, "run_to", shuffled)
-    with pytest.raises(Exception, match="^internal error: step 1 of the run"):
+    with pytest.raises(Exception, match=r"^internal error: step 1 of the run"):
         _one("v4.12", "N1s")
 
 

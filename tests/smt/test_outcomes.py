@@ -9,11 +9,11 @@ import pytest
 
 from oom_smt.outcomes import Fault, faults_of
 from oom_spec.eras import all_eras, find_era
+from oom_spec.exploring import Exploration
 from oom_spec.instances import Instance
 from oom_spec.language import Era, Step, terms
 from oom_spec.lifting import Path
 from oom_spec.properties.lemmas import SITE_LEMMAS
-from oom_spec.exploring import Exploration
 from oom_spec.scenarios import SCENARIOS
 from oom_spec.scenarios.gallery import GALLERY
 

@@ -309,7 +309,10 @@ def test_an_object_of_another_class_is_refused_by_name() -> None:
     assert "<House house> is not a" in refusal(lambda w, g, h: setattr(h, "last", h))
 
 
-ARITHMETIC = "arithmetic of the symbolic value `{what}`: a count grows or shrinks by a plain number that is known: `x + 1`, `x - 1`"
+ARITHMETIC = (
+    "arithmetic of the symbolic value `{what}`: a count grows or shrinks by a plain number that is known: "
+    "`x + 1`, `x - 1`"
+)
 
 SUBTLE: dict[str, tuple[Body, str]] = {
     "loop on a decided condition": (
@@ -342,14 +345,16 @@ SUBTLE: dict[str, tuple[Body, str]] = {
     ),
     "assigned attribute of a symbolic reference": (
         lambda w, g, h: setattr(h.last, "inside", True),
-        "assignment of `inside` of the symbolic value `house.last`: take the object as a parameter of the step and "
-        "bind it with `binds=`",
+        (
+            "assignment of `inside` of the symbolic value `house.last`: take the object as a parameter of the step and "
+            "bind it with `binds=`"
+        ),
     ),
     "number plus count": (lambda w, g, h: 1 + h.visits, ARITHMETIC.format(what="house.visits")),
     "^": (lambda w, g, h: h.locked ^ g.inside, ARITHMETIC.format(what="house.locked")),
     "product": (lambda w, g, h: h.visits * 2, ARITHMETIC.format(what="house.visits")),
     "undeclared field read": (
-        lambda w, g, h: h.lockd,  # type: ignore[attr-defined]
+        lambda w, g, h: h.lockd,
         "House declares no field `lockd`: declare it in its class; did you mean `locked`?",
     ),
 }

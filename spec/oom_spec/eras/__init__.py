@@ -32,6 +32,7 @@ def find_era(name: str) -> Era:
     found = names.get(name.lower())
     if found is None:
         near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        spelled = {each.lower(): each for era in all_eras() for each in (era.id, *era.aliases)}
+        hint = f"; did you mean {spelled[near[0]]!r}?" if near else ";"
         raise UnknownNameError(f"unknown era {name!r}{hint} `oomspec eras` lists them all")
     return found

@@ -27,8 +27,10 @@ class Kind(Enum):
     CHOICE = "choice"
     OBJECT = "object"
 
+    __hash__ = object.__hash__  # members are singletons, and Enum's own hash is slow
 
-@attrs.frozen
+
+@attrs.frozen(cache_hash=True)
 class Sort:
     """The sort of a term. ``name`` tells choices and objects apart; it is empty for the others."""
 
@@ -60,6 +62,8 @@ class Op(Enum):
     ITE = "ite"
     EVERY = "every"
     SOME = "some"
+
+    __hash__ = object.__hash__  # as Kind's
 
 
 class Term:

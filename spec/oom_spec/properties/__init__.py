@@ -30,7 +30,7 @@ def find_properties(name: str) -> tuple[Property, ...]:
     names = [n for p in PROPERTIES for n in (p.id, p.name)]
     folded = {n.lower(): n for n in names}
     near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.4)
-    hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else ";"
     raise UnknownNameError(f"unknown property {name!r}{hint} `oomspec properties` lists them all")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from oom_spec.language import Property, World, both, either, every, negate, some
+from oom_spec.protocol.derived import lock_unheld
 from oom_spec.protocol.killer import killable_here, visible
-from oom_spec.protocol.state import Killer, Mm, Process, Reaper, Task
+from oom_spec.protocol.state import Killer, Mm, Process, Reaper, Task, Writer
 
 
 def owed(world: World, task: Task) -> bool:
@@ -35,8 +36,13 @@ def waiting_for_victim(world: World, killer: Killer, task: Task) -> bool:
         visible(killer, task),
         killable_here(killer, task),
         task.process.oom_mm,
-        task.process.mm.blocked,
+        blocked_now(world, task.process.mm),
     )
+
+
+def blocked_now(world: World, mm: Mm) -> bool:
+    """__mmput waits for I/O, or for a lock that somebody still holds."""
+    return both(mm.blocked, either(mm.exit_waits == Writer.NOBODY, negate(lock_unheld(world, mm))))
 
 
 def somebody_owes(world: World, killer: Killer, task: Task) -> bool:

@@ -17,8 +17,8 @@ def find_scenario(name: str) -> Scenario:
         if scenario.id == name:
             return scenario
     near = difflib.get_close_matches(name, [s.id for s in SCENARIOS], n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownNameError(f"unknown scenario {name!r}{hint} `oomspec explore --list` lists them all")
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise UnknownNameError(f"unknown scenario {name!r}{hint} `oomspec scenarios` lists them all")
 
 
 __all__ = ["SCENARIOS", "find_scenario"]
