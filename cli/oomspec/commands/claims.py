@@ -21,7 +21,7 @@ from oomspec.output import Seconds, counted, json_line, progress_bar, titled, wr
 @click.option(
     "--z3-seconds",
     type=Seconds(),
-    default=1.0,
+    default=0.5,
     show_default=True,
     help="Z3's share for one verdict; 0: the explorer alone.",
 )

@@ -31,7 +31,7 @@ Cells = Mapping[tuple[str, str], Cell]
 @click.option(
     "--z3-seconds",
     type=Seconds(),
-    default=1.0,
+    default=0.5,
     show_default=True,
     help="Z3's share for one scenario of one era; 0: the explorer alone.",
 )
