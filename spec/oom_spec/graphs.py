@@ -38,15 +38,16 @@ def _counters(exploration: Exploration) -> list[Variable]:
 def find_stuck(exploration: Exploration) -> Stuck | None:
     """The nearest state in which some actor, not at rest, can never act again.
 
-    Panic, and the scenario's own end, are proper ends for everybody: a state that only leads there is
-    not held against the others. A step into such an end counts for the actor that takes it, and for
-    the others only where that actor has no other step.
+    Panic, and the scenario's own end, are proper ends for everybody, but they must not hide what goes
+    wrong beside them: a state is excused only if whoever brings the end about (a killer that is bound
+    to pick the bystander, or to panic) cannot come to rest again without it.
     """
     edges = _edges(exploration)
     packing = exploration.packing
     counters = _counters(exploration)
+    width = len(counters)
     bits = {variable.slot[1][0]: 1 << number for number, variable in enumerate(counters)}
-    everybody = (1 << len(counters)) - 1
+    everybody = (1 << width) - 1
     acting = [bits.get(path.action.actor, 0) for path in exploration.instance.paths]
     final = _final(exploration)
     resting = [
@@ -58,7 +59,6 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
         )
         for number, v in enumerate(counters)
     ]
-
     points = max((offset + mask.bit_length() for offset, mask, _, _ in resting), default=0)
     known: dict[int, int] = {}
 
@@ -68,28 +68,31 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
             known[at] = sum(bit for offset, mask, codes, bit in resting if at >> offset & mask in codes)
         return known[at]
 
+    # for each state, from here on: who can act or rests, who comes to rest, who brings about an end
     future: dict[int, int] = {}
     onward: dict[int, list[int]] = {}
     ends = {state for state in exploration.parents if final(state) is not None}
     for state in exploration.parents:
         if state in ends:
-            future[state] = everybody
+            future[state] = 0
             continue
-        targets = edges[state]
-        able = rests(state)
-        for _, number in targets:
+        at_rest = rests(state)
+        able, enders = at_rest, 0
+        going_on = []
+        for target, number in edges[state]:
             able |= acting[number]
-        ending = [edge for edge in targets if edge[0] in ends]
-        others = [edge for edge in targets if edge[0] not in ends] if ending else targets
-        if ending and any(not any(acting[m] == acting[n] for _, m in others) for _, n in ending):
-            able = everybody
-        future[state] = able
-        onward[state] = [t for t, _ in others]
+            if target in ends:
+                enders |= acting[number]
+            else:
+                going_on.append(target)
+        future[state] = able | at_rest << width | enders << 2 * width
+        onward[state] = going_on
     _spread(exploration, onward, future)
     depths = _depths(exploration)
     for state in exploration.parents:
         missing = everybody & ~future[state]
-        if missing:
+        bound_to_end = (future[state] >> 2 * width) & ~(future[state] >> width)
+        if missing and state not in ends and not bound_to_end:
             name = next(v.slot[1][0] for n, v in enumerate(counters) if missing >> n & 1)
             return Stuck(name, state, depths[state])
     return None

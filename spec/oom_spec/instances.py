@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from itertools import product
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -82,6 +83,12 @@ class Check:
     """``then`` or the excuse; the same as `holds` where there is none."""
 
 
+_lifted: dict[tuple[Scenario, Step], tuple[tuple[Action, Path], ...]] = {}
+"""What eras share is lifted once; kept for the life of the process, as eras and scenarios are."""
+_expanded: WeakKeyDictionary[Path, tuple[Term, dict[Slot, Term]]] = WeakKeyDictionary()
+"""The same for expanded paths; those that nobody uses any more are forgotten."""
+
+
 class Instance:
     """An era in a scenario."""
 
@@ -92,12 +99,19 @@ class Instance:
         self.concrete = ConcreteStore(scenario)
         self.variables: tuple[Variable, ...] = self.concrete.variables
         self.store = SymbolicStore(self.structure, self.concrete.bounds)
-        self.lifted: list[tuple[Action, Path]] = [
-            (action, path)
-            for declared in era.steps
-            for action in self._actions(declared)
-            for path in lift_step(declared, action.arguments, self.store)
-        ]
+        self.lifted: list[tuple[Action, Path]] = [pair for declared in era.steps for pair in self._lift(declared)]
+
+    def _lift(self, declared: Step) -> tuple[tuple[Action, Path], ...]:
+        """The paths of all actions of a step: the same for every era that has this very step."""
+        found = _lifted.get((self.scenario, declared))
+        if found is None:
+            found = tuple(
+                (action, path)
+                for action in self._actions(declared)
+                for path in lift_step(declared, action.arguments, self.store)
+            )
+            _lifted[self.scenario, declared] = found
+        return found
 
     def _actions(self, declared: Step) -> list[Action]:
         return [Action(declared, arguments) for arguments in arguments_of(declared, self.structure)]
@@ -124,15 +138,9 @@ class Instance:
         raw: list[tuple[Action, Term, dict[Slot, Term], tuple[Event, ...]]] = []
         goes_on = terms.negate(self._expanded_end())
         for action, path in self.lifted:
-            parts = (terms.expand(part, self.structure) for part in (*path.site, *path.condition))
-            condition = terms.conjoin(*parts)
-            if condition is terms.FALSE:
-                continue
-            updates = {slot: terms.expand(term, self.structure) for slot, term in path.updates.items()}
-            for declaration, owner, value in path.fills:
-                for name in self.structure.objects.get(str(declaration.index), ()):
-                    updates[declaration.qualified, (owner, name)] = terms.expand(value, self.structure)
-            raw.append((action, condition, updates, path.events))
+            condition, updates = self._expand(path)
+            if condition is not terms.FALSE:
+                raw.append((action, condition, updates, path.events))
         values = reachable_values(
             {variable.slot: self.initial_term(variable) for variable in self.variables},
             [(terms.conjoin(goes_on, condition), updates) for _, condition, updates, _ in raw],
@@ -151,6 +159,18 @@ class Instance:
             new = {slot: terms.rebuild(term, constant, memo) for slot, term in updates.items() if slot not in constants}
             kept.append(GroundPath(len(kept), action, folded, new, events))
         return tuple(kept), constants
+
+    def _expand(self, path: Path) -> tuple[Term, dict[Slot, Term]]:
+        """Condition and updates without quantifiers; a path belongs to one scenario, so once is enough."""
+        found = _expanded.get(path)
+        if found is None:
+            parts = (terms.expand(part, self.structure) for part in (*path.site, *path.condition))
+            updates = {slot: terms.expand(term, self.structure) for slot, term in path.updates.items()}
+            for declaration, owner, value in path.fills:
+                for name in self.structure.objects.get(str(declaration.index), ()):
+                    updates[declaration.qualified, (owner, name)] = terms.expand(value, self.structure)
+            found = _expanded[path] = (terms.conjoin(*parts), updates)
+        return found
 
     def _expanded_end(self) -> Term:
         if self.scenario.ends is None:
