@@ -24,6 +24,10 @@ prove: environment ## the main job: each property in each era against what is re
 check: environment ## run the tests; ARGS go to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: check-slow
+check-slow: environment ## run the slow tests: every graph compared, every exchange of steps
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
 .PHONY: lint
 lint: environment ## style, format and spelling
 	$(BIN)/ruff check
