@@ -20,7 +20,7 @@ from oom_spec.language.errors import SpecError
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.stepping import State
-from oom_spec.verdicts import Verdict, Word
+from oom_spec.verdicts import MID_PROTOCOL, Verdict, Word
 
 
 class InternalError(SpecError):
@@ -244,6 +244,10 @@ class Decision:
         else:
             return attrs.evolve(base, reason="time or states ran out", checked_by=self._checkers(asked))
         strict_word, strict_depth = self._strict(subject, finding, word)
+        touched = finding.reached is not None or word is Word.VIOLATED
+        reason = "" if touched else "what it speaks of never happens in this scenario"
+        if touched and word is not Word.VIOLATED and self.scenario.starts_after is not None:
+            touched, reason = False, MID_PROTOCOL
         return attrs.evolve(
             base,
             word=word,
@@ -255,8 +259,8 @@ class Decision:
             excuses={name: hit.depth for name, hit in finding.excuses.items()},
             excuse_runs={n: self._replayed(subject, hit, strict=True) for n, hit in finding.excuses.items()},
             checked_by=self._checkers(asked, replayed=bool(run or finding.excuses)),
-            touched=finding.reached is not None or word is Word.VIOLATED,
-            reason="" if finding.reached is not None else "what it speaks of never happens in this scenario",
+            touched=touched,
+            reason=reason,
         )
 
     def _strict(self, subject: Property, finding: Finding, word: Word) -> tuple[Word | None, int | None]:
@@ -301,7 +305,9 @@ class Decision:
         stuck = find_stuck(self.exploration)
         checked = (f"explorer: {self.exploration.states} states",)
         if stuck is None:
-            return attrs.evolve(base, word=Word.PROVED_INSTANCE, checked_by=checked)
+            cold = self.scenario.starts_after is None
+            reason = "" if cold else MID_PROTOCOL
+            return attrs.evolve(base, word=Word.PROVED_INSTANCE, checked_by=checked, touched=cold, reason=reason)
         hit = Hit(stuck.depth, stuck.state, None, None)
         run = tuple(action.id for action in self.exploration.run_to(hit))
         return attrs.evolve(

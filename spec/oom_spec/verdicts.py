@@ -9,6 +9,7 @@ from enum import Enum, unique
 import attrs
 
 SCHEMA = 1
+MID_PROTOCOL = "it starts in mid-protocol, where only a violation counts: what holds must hold from a cold start"
 
 
 @unique
@@ -130,7 +131,7 @@ class Cell:
         if all(v.word is Word.NOT_APPLICABLE for v in self.verdicts):
             return Word.NOT_APPLICABLE
         if not self.touching:
-            return Word.VACUOUS
+            return Word.UNKNOWN if any(v.reason == MID_PROTOCOL for v in self.verdicts) else Word.VACUOUS
         return self.leading.word
 
     @builtins.property

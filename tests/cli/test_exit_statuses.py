@@ -14,14 +14,14 @@ from oom_spec.verdicts import Word
 
 from .conftest import Run
 
-QUICK = ("--scenario", "marked", "--z3-seconds", "0.3")
+QUICK = ("--scenario", "single", "--z3-seconds", "0.3")
 TABLE = ("matrix", "E4", "E5", "--property", "N1s", "--jobs", "1", "--z3-seconds", "0")
 
 
 @pytest.fixture
 def one_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
     """The matrix runs in one small scenario."""
-    monkeypatch.setattr("oomspec.commands.matrix.SCENARIOS", (find_scenario("marked"),))
+    monkeypatch.setattr("oomspec.commands.matrix.SCENARIOS", (find_scenario("single"),))
 
 
 def race(oomspec: Run) -> str:
@@ -33,17 +33,17 @@ def race(oomspec: Run) -> str:
 
 def test_check_exits_0_where_it_holds(oomspec: Run) -> None:
     done = oomspec("check", "E5", "N1s", *QUICK)
-    assert (done.status, done.out) == (0, "N1s         proved-instance\n    every reachable state of: marked\n")
+    assert (done.status, done.out) == (0, "N1s         proved-instance\n    every reachable state of: single\n")
 
 
 def test_check_exits_1_where_it_is_violated_even_if_expected(oomspec: Run) -> None:
     done = oomspec("check", "E4", "N1s", *QUICK)
-    assert (done.status, done.out.splitlines()[0]) == (1, "N1s         violated at 20")
+    assert (done.status, done.out.splitlines()[0]) == (1, "N1s         violated at 40")
 
 
 def test_check_exits_3_where_the_time_ran_out(oomspec: Run) -> None:
-    done = oomspec("check", "E5", "N1s", "--scenario", "marked", "--timeout", "0")
-    assert (done.status, done.out.splitlines()[0]) == (3, "N1s         unknown")
+    done = oomspec("check", "E5", "N1s", "--scenario", "single", "--timeout", "0")
+    assert (done.status, done.out.splitlines()[0]) == (3, "N1s         unknown  (time or states ran out)")
 
 
 def test_check_exits_1_where_one_is_violated_and_one_unknown(oomspec: Run) -> None:
@@ -52,7 +52,7 @@ def test_check_exits_1_where_one_is_violated_and_one_unknown(oomspec: Run) -> No
 
 
 def test_a_bounded_result_says_so_and_nothing_says_proved(oomspec: Run) -> None:
-    arguments = ("check", "E5", "N1s", "--method", "bounded", "--bound", "10", "--scenario", "marked", "-v")
+    arguments = ("check", "E5", "N1s", "--method", "bounded", "--bound", "10", "--scenario", "single", "-v")
     done = oomspec(*arguments)
     assert (done.status, done.out.splitlines()[0]) == (0, "N1s         bounded 10")
     assert "proved" not in done.out + oomspec(*arguments, "--json").out.replace('"expected": "proved-instance"', "")
@@ -68,7 +68,7 @@ def test_matrix_exits_0_where_all_agree_with_the_manifest(oomspec: Run) -> None:
     done = oomspec(*TABLE)
     assert (done.status, done.out.splitlines()[:3]) == (
         0,
-        ["                   N1s", "E4 (v4.9 - v4.12)  X20", "E5 (v4.14)         +"],
+        ["                   N1s", "E4 (v4.9 - v4.12)  X40", "E5 (v4.14)         +"],
     )
     assert done.out.rstrip().endswith("all agree with the manifest")
 
@@ -76,11 +76,11 @@ def test_matrix_exits_0_where_all_agree_with_the_manifest(oomspec: Run) -> None:
 @pytest.mark.usefixtures("one_scenario")
 def test_matrix_exits_1_where_the_manifest_says_otherwise(oomspec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     cells, claims = manifest.load()
-    changed = {**cells, ("E4", "N1s"): attrs.evolve(cells["E4", "N1s"], violated_in={"marked": 19})}
+    changed = {**cells, ("E4", "N1s"): attrs.evolve(cells["E4", "N1s"], violated_in={"single": 39})}
     monkeypatch.setattr("oom_spec.manifest.load", lambda: (changed, claims))
     done = oomspec(*TABLE)
-    assert (done.status, done.out.splitlines()[1]) == (1, "E4 (v4.9 - v4.12)  X20!")
-    assert "differs: E4 N1s: marked: violated at 20, expected violated at 19" in done.out.splitlines()
+    assert (done.status, done.out.splitlines()[1]) == (1, "E4 (v4.9 - v4.12)  X40!")
+    assert "differs: E4 N1s: single: violated at 40, expected violated at 39" in done.out.splitlines()
 
 
 @pytest.mark.usefixtures("one_scenario")

@@ -39,7 +39,7 @@ VERDICT = {
 @pytest.fixture(autouse=True)
 def one_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
     """The matrix runs in one small scenario."""
-    monkeypatch.setattr("oomspec.commands.matrix.SCENARIOS", (find_scenario("marked"),))
+    monkeypatch.setattr("oomspec.commands.matrix.SCENARIOS", (find_scenario("single"),))
 
 
 def objects(done: Done) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ def test_matrix_writes_well_formed_junit(oomspec: Run, tmp_path: Path) -> None:
 def test_matrix_wide_says_each_verdict_in_words(oomspec: Run) -> None:
     done = oomspec("matrix", "E4", "E5", "--property", "N1s", "--jobs", "1", "--z3-seconds", "0", "--wide")
     first, second = done.out.splitlines()[:2]
-    assert first.startswith("E4                           N1s          violated        marked 20  [")
+    assert first.startswith("E4                           N1s          violated        single 40  [")
     assert second == "E5                           N1s          proved-instance"
 
 

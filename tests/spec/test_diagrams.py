@@ -76,7 +76,7 @@ def test_the_premature_skip_reads_as_in_a_commit_message() -> None:
             "      down_read_trylock",
             "      mmget_not_zero # fails",
             "      up_read # nothing reaped",
-            "  mutex_unlock(oom_lock) # returns true",
+            "  mutex_unlock(oom_lock) # true",
             "    tsk->oom_reaper_list = NULL",
             "    set_bit(MMF_OOM_SKIP)",
             "^^^ N2r breaks here",

@@ -26,7 +26,7 @@ def test_nobody_is_stuck_in_a_released_kernel(scenario: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "actor"),
     [
-        ("reaper.__oom_reap_task_mm.mutex_unlock(oom_lock)[returns true]", "reaper"),
+        ("reaper.__oom_reap_task_mm.mutex_unlock(oom_lock)[true]", "reaper"),
         ("mm.exit_mmap.up_write", "mm0"),
         ("task.exit_mm.up_read", "P1.t0"),
         ("killer.oom_kill_process.task_unlock", "killer"),

@@ -26,6 +26,9 @@ SURVIVORS: dict[str, str] = {
     "mm.__mmput.mmdrop[to exit_mm] | guard 0 EXECUTOR": (
         "only a thread of this mm is inside __mmput: in_mmput implies it with one victim"
     ),
+    "mm.__khugepaged_exit.down_write[waits] | guard 1 WRITE_LOCK_TAKEN": (
+        "a wait for a free lock ends at once, and in the scenarios compared nobody else looks at the lock meanwhile"
+    ),
     "killer.oom_evaluate_task.oom_unkillable_task | guard 0 NOT_SCANNED": "to meet a task again changes nothing",
     "killer.oom_evaluate_task.test_bit(MMF_OOM_SKIP)[set] | guard 0 NOT_SCANNED": (
         "to meet a task again changes nothing"

@@ -106,6 +106,8 @@ def _remarks(cell: Cell) -> str:
         return f"  ({cell.leading.reason})"
     if cell.only_by_excuse:
         return f"  only by excuse: {', '.join(cell.excuses)}"
+    if cell.word is Word.UNKNOWN and cell.leading.reason:
+        return f"  ({cell.leading.reason})"
     if cell.word is Word.VACUOUS:
         return "  (what it speaks of never happens in any scenario that was run)"
     return ""

@@ -181,13 +181,13 @@ def up_read_nothing_reaped(reaper: Reaper, task: Task) -> None:
     task.process.mm.read_by_reaper = False
 
 
-@reap_mm(at=ReapAt.UNLOCK_TRUE, then=ReapAt.LINK_NULL, call="mutex_unlock(oom_lock)", outcome="returns true")
+@reap_mm(at=ReapAt.UNLOCK_TRUE, then=ReapAt.LINK_NULL, call="mutex_unlock(oom_lock)", outcome="true")
 def reaper_drops_oom_lock(reaper: Reaper, task: Task) -> None:
     """__oom_reap_task_mm returns true: no further attempt."""
     reaper.holds_oom_lock = False
 
 
-@reap_mm(at=ReapAt.UNLOCK_FALSE, then=ReapAt.RETRY, call="mutex_unlock(oom_lock)", outcome="returns false")
+@reap_mm(at=ReapAt.UNLOCK_FALSE, then=ReapAt.RETRY, call="mutex_unlock(oom_lock)", outcome="false")
 def reaper_drops_oom_lock_to_retry(reaper: Reaper, task: Task) -> None:
     """__oom_reap_task_mm returns false."""
     reaper.holds_oom_lock = False
