@@ -63,7 +63,7 @@ def test_the_premature_skip_reads_as_in_a_commit_message() -> None:
             "  exit_signals # killed",
             "  exit_mm",
             "    down_read",
-            "  task_lock; current->mm = NULL",  # indentation gives way before the width does
+            "    task_lock; current->mm = NULL",
             "    up_read",
             "    mmput # last",
             "      __mmput",
@@ -76,7 +76,7 @@ def test_the_premature_skip_reads_as_in_a_commit_message() -> None:
             "      down_read_trylock",
             "      mmget_not_zero # fails",
             "      up_read # nothing reaped",
-            "  mutex_unlock(oom_lock) # true",
+            "      mutex_unlock(oom_lock) # true",
             "    tsk->oom_reaper_list = NULL",
             "    set_bit(MMF_OOM_SKIP)",
             "^^^ N2r breaks here",
