@@ -53,7 +53,7 @@ class Symbol:
     def __eq__(self, other: object) -> Symbol | bool:  # type: ignore[override]  # a term, not a truth
         return self._like(terms.equals(self.term, to_term(other, self.term.sort)))
 
-    def __ne__(self, other: object) -> Symbol | bool:  # type: ignore[override]
+    def __ne__(self, other: object) -> Symbol | bool:  # type: ignore[override]  # as above
         return self._like(terms.negate(terms.equals(self.term, to_term(other, self.term.sort))))
 
     def negated(self) -> Symbol | bool:

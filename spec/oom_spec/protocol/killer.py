@@ -236,7 +236,7 @@ def scan_keeps_candidate(world: World, killer: Killer, task: Task) -> None:
     meets(world, killer, task)
     requires(negate(task.process.oom_mm), Guard.NOT_MARKED)
     requires(has_badness(world, task.process), Guard.BADNESS)
-    requires(killer.chosen != None, Guard.SOMEBODY_CHOSEN)  # noqa: E711
+    requires(killer.chosen != None, Guard.SOMEBODY_CHOSEN)  # noqa: E711 - a comparison of objects
 
 
 select_ends = partial(step, Killer, at=KillAt.SELECT, kernel="mm/oom_kill.c:select_bad_process")
@@ -262,7 +262,7 @@ def scan_ends_with_choice(world: World, killer: Killer, task: Task) -> None:
 def scan_ends_without_choice_in_memcg(world: World, killer: Killer) -> None:
     """Nobody to kill in this memcg: the charge fails."""
     requires(scan_finished(world, killer), Guard.SCAN_FINISHED)
-    requires(killer.chosen == None, Guard.NOBODY_CHOSEN)  # noqa: E711
+    requires(killer.chosen == None, Guard.NOBODY_CHOSEN)  # noqa: E711 - a comparison of objects
     requires(killer.memcg, Guard.MEMCG_OOM)
     world.announce(Event.SCAN_ENDED, killer, False)
 
@@ -271,7 +271,7 @@ def scan_ends_without_choice_in_memcg(world: World, killer: Killer) -> None:
 def scan_ends_in_panic(world: World, killer: Killer) -> None:
     """Nobody to kill: the machine panics."""
     requires(scan_finished(world, killer), Guard.SCAN_FINISHED)
-    requires(killer.chosen == None, Guard.NOBODY_CHOSEN)  # noqa: E711
+    requires(killer.chosen == None, Guard.NOBODY_CHOSEN)  # noqa: E711 - a comparison of objects
     requires(negate(killer.memcg), Guard.GLOBAL_OOM)
     world.announce(Event.SCAN_ENDED, killer, False)
     world.halted = Halt.PANIC
