@@ -13,12 +13,15 @@ from oom_smt.encoding import Encoding
 from oom_smt.z3_api import Answer
 from oom_spec.applicability import why_not
 from oom_spec.exploring import MOST_STATES, Exploration, Finding, Hit, replay
-from oom_spec.graphs import find_stuck
+from oom_spec.generating import judge
+from oom_spec.graphs import path_to
 from oom_spec.instances import Action, Instance
+from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
+from oom_spec.progress import look_at_graph
 from oom_spec.stepping import State
 from oom_spec.verdicts import MID_PROTOCOL, Verdict, Word
 
@@ -221,7 +224,7 @@ class Decision:
             reason = self.absent[subject.id]
             return attrs.evolve(base, word=Word.NOT_APPLICABLE, method="spec", reason=reason, touched=False)
         if subject.graph:
-            return self._graph_verdict(base)
+            return self._graph_verdict(base, subject)
         finding = self._finding(subject)
         asked = self.bounded.get(subject.id)
         by_z3 = asked is not None and asked.answer is Answer.SAT
@@ -299,25 +302,34 @@ class Decision:
             found.append(f"{z3_api.version()}: {how} at {asked.depth}")
         return tuple(found)
 
-    def _graph_verdict(self, base: Verdict) -> Verdict:
+    def _graph_verdict(self, base: Verdict, subject: Property) -> Verdict:
         if not self.options.explore or self.exploration.truncated:
             return attrs.evolve(base, reason="needs the whole graph of reachable states")
-        stuck = find_stuck(self.exploration)
         checked = (f"explorer: {self.exploration.states} states",)
-        if stuck is None:
+        found = look_at_graph(self.exploration, subject)
+        if found is None:
             cold = self.scenario.starts_after is None
             reason = "" if cold else MID_PROTOCOL
+            if not self._graph_touched(subject):
+                cold, reason = False, "what it speaks of never happens in this scenario"
             return attrs.evolve(base, word=Word.PROVED_INSTANCE, checked_by=checked, touched=cold, reason=reason)
-        hit = Hit(stuck.depth, stuck.state, None, None)
-        run = tuple(action.id for action in self.exploration.run_to(hit))
+        state, reason = found
+        run = path_to(self.exploration, state)
+        replay(self.instance, run, self.starting_state)
         return attrs.evolve(
             base,
             word=Word.VIOLATED,
-            depth=stuck.depth,
-            run=run,
+            depth=len(run),
+            run=tuple(action.id for action in run),
             checked_by=(*checked, "plain replay"),
-            reason=f"{stuck.actor} can never act again",
+            reason=reason,
         )
+
+    def _graph_touched(self, subject: Property) -> bool:
+        """What the property speaks of happens in some reachable state."""
+        when = terms.disjoin(*(check.when for check in self.instance.invariants(subject)))
+        holds = judge(self.exploration.packing, [when])
+        return any(holds(state) is not None for state in self.exploration.parents)
 
 
 def decide(

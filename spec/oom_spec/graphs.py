@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -25,7 +25,8 @@ class Stuck:
     depth: int
 
 
-def _edges(exploration: Exploration) -> dict[int, list[tuple[int, int]]]:
+def edges_of(exploration: Exploration) -> dict[int, list[tuple[int, int]]]:
+    """The steps from each state. Raises `SpecError` where the graph is not whole."""
     if exploration.truncated or exploration.edges is None:
         raise SpecError("this question needs the whole graph: explore with keep_edges, and to the end")
     return exploration.edges
@@ -42,14 +43,14 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
     wrong beside them: a state is excused only if whoever brings the end about (a killer that is bound
     to pick the bystander, or to panic) cannot come to rest again without it.
     """
-    edges = _edges(exploration)
+    edges = edges_of(exploration)
     packing = exploration.packing
     counters = _counters(exploration)
     width = len(counters)
     bits = {variable.slot[1][0]: 1 << number for number, variable in enumerate(counters)}
     everybody = (1 << width) - 1
     acting = [bits.get(path.action.actor, 0) for path in exploration.instance.paths]
-    final = _final(exploration)
+    final = final_states(exploration)
     resting = [
         (
             packing.offsets[v.slot],
@@ -62,49 +63,57 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
     points = max((offset + mask.bit_length() for offset, mask, _, _ in resting), default=0)
     known: dict[int, int] = {}
 
-    def rests(state: int) -> int:
-        at = state & ((1 << points) - 1)  # program counters sit lowest
-        if at not in known:
-            known[at] = sum(bit for offset, mask, codes, bit in resting if at >> offset & mask in codes)
-        return known[at]
+    def rests(at: int) -> int:
+        found = known[at] = sum(bit for offset, mask, codes, bit in resting if at >> offset & mask in codes)
+        return found
 
     # for each state, from here on: who can act or rests, who comes to rest, who brings about an end
     future: dict[int, int] = {}
-    onward: dict[int, list[int]] = {}
-    ends = {state for state in exploration.parents if final(state) is not None}
-    for state in exploration.parents:
+    lowest = (1 << points) - 1  # program counters sit lowest
+    # nobody acts in an end
+    ends = {state for state, steps in edges.items() if not steps and final(state) is not None}
+    for state in reversed(exploration.parents):
         if state in ends:
             future[state] = 0
             continue
-        at_rest = rests(state)
-        able, enders = at_rest, 0
-        going_on = []
+        at = state & lowest
+        at_rest = known[at] if at in known else rests(at)
+        mark = at_rest | at_rest << width
         for target, number in edges[state]:
-            able |= acting[number]
+            mark |= acting[number]
             if target in ends:
-                enders |= acting[number]
-            else:
-                going_on.append(target)
-        future[state] = able | at_rest << width | enders << 2 * width
-        onward[state] = going_on
-    _spread(exploration, onward, future)
-    depths = _depths(exploration)
+                mark |= acting[number] << 2 * width
+            elif target in future:  # a first sweep: most steps lead to deeper states
+                mark |= future[target]
+        future[state] = mark
+    rest = _below_all(reversed(exploration.parents), future)
+    _spread(rest, {state: [target for target, _ in edges[state]] for state in rest}, future)
+    wrong = {
+        mark for mark in set(future.values()) if everybody & ~mark and not (mark >> 2 * width) & ~(mark >> width)
+    }
     for state in exploration.parents:
-        missing = everybody & ~future[state]
-        bound_to_end = (future[state] >> 2 * width) & ~(future[state] >> width)
-        if missing and state not in ends and not bound_to_end:
+        if future[state] in wrong and state not in ends:
+            missing = everybody & ~future[state]
             name = next(v.slot[1][0] for n, v in enumerate(counters) if missing >> n & 1)
-            return Stuck(name, state, depths[state])
+            return Stuck(name, state, len(exploration.path_numbers(Hit(0, state, None, None))))
     return None
 
 
-def _spread(exploration: Exploration, onward: dict[int, list[int]], marks: dict[int, int]) -> None:
-    """Let every state know the marks of all states that it can reach."""
-    order = list(exploration.parents)[::-1]
+def _below_all(order: Iterable[int], marks: Mapping[int, int]) -> list[int]:
+    """The states of ``order`` that lack a mark which some state has."""
+    everything = 0
+    for mark in set(marks.values()):
+        everything |= mark
+    return [state for state in order if marks[state] != everything]
+
+
+def _spread(order: Iterable[int], onward: Mapping[int, Sequence[int]], marks: dict[int, int]) -> None:
+    """Let every state know the marks of all states that it can reach; ``order`` has the deepest first."""
+    waiting = _below_all(order, marks)
     changed = True
     while changed:
         changed = False
-        for state in order:
+        for state in waiting:
             mark = marks[state]
             new = mark
             for target in onward.get(state, ()):
@@ -112,9 +121,11 @@ def _spread(exploration: Exploration, onward: dict[int, list[int]], marks: dict[
             if new != mark:
                 marks[state] = new
                 changed = True
+        waiting = _below_all(waiting, marks) if changed else []
 
 
-def _final(exploration: Exploration) -> Callable[[int], object]:
+def final_states(exploration: Exploration) -> Callable[[int], object]:
+    """Tells whether a state is a proper end: panic, another halt, or the scenario's own end."""
     instance = exploration.instance
     ends: list[Term] = [instance.ends]
     if HALTED not in instance.constants:
@@ -125,13 +136,6 @@ def _final(exploration: Exploration) -> Callable[[int], object]:
     return judge(exploration.packing, [end for end in ends if end.op is not Op.CONST])
 
 
-def _depths(exploration: Exploration) -> dict[int, int]:
-    depths: dict[int, int] = {}
-    for state, parent in exploration.parents.items():
-        depths[state] = 0 if parent is None else depths[parent[0]] + 1
-    return depths
-
-
 def always_possible(
     exploration: Exploration, goal: Term, *, without: Callable[[int], bool] | None = None
 ) -> int | None:
@@ -140,15 +144,15 @@ def always_possible(
     ``without`` names paths (by number) that nobody may count on, such as steps of the environment.
     Final states (panic, the scenario's end) are not held to it.
     """
-    edges = _edges(exploration)
+    edges = edges_of(exploration)
     reached = judge(exploration.packing, [goal])
-    final = _final(exploration)
+    final = final_states(exploration)
     marks: dict[int, int] = {}
     onward: dict[int, list[int]] = {}
     for state in exploration.parents:
         marks[state] = int(reached(state) is not None or final(state) is not None)
         onward[state] = [t for t, n in edges.get(state, ()) if without is None or not without(n)]
-    _spread(exploration, onward, marks)
+    _spread(reversed(exploration.parents), onward, marks)
     return next((state for state, mark in marks.items() if not mark), None)
 
 

@@ -10,9 +10,10 @@ from oom_spec.applicability import why_not
 from oom_spec.diagrams import draw, svg
 from oom_spec.eras import find_era
 from oom_spec.exploring import MOST_STATES, Exploration, Hit
-from oom_spec.graphs import find_stuck
+from oom_spec.graphs import path_to
 from oom_spec.instances import Instance
 from oom_spec.language import Era, Property, Scenario, SpecError
+from oom_spec.progress import look_at_graph
 from oom_spec.properties import find_properties
 from oom_spec.replay_tests import to_pytest
 from oom_spec.scenarios import SCENARIOS, find_scenario
@@ -96,8 +97,8 @@ def _shortest(
     for scenario in scenarios:
         if subject.graph:
             exploration = Exploration(Instance(era, scenario), keep_edges=True)
-            stuck = None if exploration.truncated else find_stuck(exploration)
-            hit = None if stuck is None else Hit(stuck.depth, stuck.state, None, None)
+            broken = None if exploration.truncated else look_at_graph(exploration, subject)
+            hit = None if broken is None else Hit(len(path_to(exploration, broken[0])), broken[0], None, None)
         else:
             limit = None if best is None else best[1].depth
             exploration = Exploration(Instance(era, scenario), [subject], depth_limit=limit, first_only=not excuse)

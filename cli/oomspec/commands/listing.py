@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from oom_spec.eras import all_eras
-from oom_spec.properties import PROPERTIES, find_properties
+from oom_spec.properties import PROPERTIES, UNSAID, find_properties
 from oom_spec.scenarios import SCENARIOS
 from oomspec.output import json_line, wrapped
 
@@ -71,7 +71,7 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
         click.echo(wrapped(subject.statement))
         if names:
             judged = (
-                "the whole graph"
+                f"the whole graph: {subject.graph.value}"
                 if subject.graph
                 else f"steps that announce {subject.event.name}"
                 if subject.event
@@ -84,6 +84,10 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
                 ("not covered", subject.not_covered),
             ):
                 click.echo(wrapped(f"{title}: {text}"))
+    if not names and not as_json:
+        for name, why in UNSAID.items():
+            click.echo(click.style(f"{name:12}", bold=True) + "cannot be stated")
+            click.echo(wrapped(why))
 
 
 @click.command()

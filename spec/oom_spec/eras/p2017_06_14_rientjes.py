@@ -3,25 +3,32 @@
 from oom_spec.eras.e04_v4_12 import E4
 from oom_spec.language import Era, Standing, Verified, World
 from oom_spec.protocol import reaper
-from oom_spec.protocol.names import Event
 from oom_spec.protocol.points import ReapAt
-from oom_spec.protocol.reaper import clears_link, completes_pass, gives_up, oom_reap_task, reap_mm
+from oom_spec.protocol.reaper import (
+    clears_link,
+    completes_pass,
+    frees_without_flush,
+    gives_up,
+    oom_reap_task,
+    publishes_skip,
+    reap_mm,
+)
 from oom_spec.protocol.state import Reaper, Task
 
 MAIL = "alpine.DEB.2.10.1706141632100.93071@chino.kir.corp.google.com"
 
 
 @reap_mm(at=ReapAt.ZAP, then=ReapAt.SKIP_IN_PASS, call="tlb_finish_mmu", verified=Verified.MAIL)
-def pass_completed(reaper: Reaper, task: Task) -> None:
+def pass_completed(world: World, reaper: Reaper, task: Task) -> None:
     """The walk is over."""
     completes_pass(reaper, task)
+    frees_without_flush(world, task.process.mm)
 
 
 @reap_mm(at=ReapAt.SKIP_IN_PASS, then=ReapAt.UP_READ_REAPED, call="set_bit(MMF_OOM_SKIP)", verified=Verified.MAIL)
 def skip_after_pass(world: World, reaper: Reaper, task: Task) -> None:
     """Right after the gather is finished, with mmap_sem and oom_lock still held."""
-    world.announce(Event.REAPER_SETS_SKIP, reaper, task.process.mm)
-    task.process.mm.oom_skip = True
+    publishes_skip(world, reaper, task.process.mm)
 
 
 @oom_reap_task(
@@ -45,8 +52,7 @@ def give_up(world: World, reaper: Reaper, task: Task) -> None:
 )
 def skip_after_give_up(world: World, reaper: Reaper, task: Task) -> None:
     """mmap_sem cannot be had: hide the mm."""
-    world.announce(Event.REAPER_SETS_SKIP, reaper, task.process.mm)
-    task.process.mm.oom_skip = True
+    publishes_skip(world, reaper, task.process.mm)
 
 
 @oom_reap_task(at=ReapAt.LINK_NULL, then=ReapAt.PUT_TASK, call="tsk->oom_reaper_list = NULL", verified=Verified.MAIL)

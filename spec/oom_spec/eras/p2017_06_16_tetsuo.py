@@ -8,7 +8,14 @@ from oom_spec.protocol import kill, reaper
 from oom_spec.protocol.derived import oom_lock_taken, users_left
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import KillAt, MmputAt, ReapAt
-from oom_spec.protocol.reaper import attempts_exhausted, clears_link, fails_trylock, pops, takes_read_lock
+from oom_spec.protocol.reaper import (
+    attempts_exhausted,
+    clears_link,
+    fails_trylock,
+    pops,
+    publishes_skip,
+    takes_read_lock,
+)
 from oom_spec.protocol.state import Excuse, Executor, Killer, Mm, Process, Reaper, Task
 
 MAIL = "201706162122.ACE95321.tOFLOOVFFHMSJQ@I-love.SAKURA.ne.jp"
@@ -22,12 +29,14 @@ oom_reap_task = partial(reaper.oom_reap_task, verified=Verified.MAIL)
 def mark_mmgrab(killer: Killer, task: Task) -> None:
     """As before; then the mm is pinned."""
     task.process.oom_mm_counted = True
+    kill.thaws(task)
 
 
 @mark_victim(at=KillAt.MARK_OOM_MM, then=KillAt.MARK_MMGET, call="cmpxchg(oom_mm)", outcome="already set")
 def mark_oom_mm_again(killer: Killer, task: Task) -> None:
     """Another thread of the process was marked before; the mm is pinned all the same."""
     requires(task.process.oom_mm, Guard.MARKED_BEFORE)
+    kill.thaws(task)
 
 
 @mark_victim(at=KillAt.MARK_MMGET, then=KillAt.TASK_UNLOCK, call="mmget")
@@ -40,12 +49,14 @@ def mark_mmget(killer: Killer, task: Task) -> None:
 def dying_mmgrab(killer: Killer, task: Task) -> None:
     """As for a killed victim."""
     task.process.oom_mm_counted = True
+    kill.thaws(task)
 
 
 @mark_victim(at=KillAt.DYING_OOM_MM, then=KillAt.DYING_MMGET, call="cmpxchg(oom_mm)", outcome="dying, already set")
 def dying_oom_mm_again(killer: Killer, task: Task) -> None:
     """As for a killed victim."""
     requires(task.process.oom_mm, Guard.MARKED_BEFORE)
+    kill.thaws(task)
 
 
 @mark_victim(at=KillAt.DYING_MMGET, then=KillAt.DYING_WAKE, call="mmget", outcome="dying")
@@ -115,8 +126,7 @@ def skip_oom_lock(world: World, reaper: Reaper, task: Task) -> None:
 @oom_reap_task(at=ReapAt.SET_SKIP, then=ReapAt.SKIP_OOM_UNLOCK, call="set_bit(MMF_OOM_SKIP)")
 def reaper_sets_skip(world: World, reaper: Reaper, task: Task) -> None:
     """In every case."""
-    world.announce(Event.REAPER_SETS_SKIP, reaper, task.process.mm)
-    task.process.mm.oom_skip = True
+    publishes_skip(world, reaper, task.process.mm)
 
 
 @oom_reap_task(at=ReapAt.SKIP_OOM_UNLOCK, then=ReapAt.MMPUT_MARK, call="mutex_unlock(oom_lock)")

@@ -16,7 +16,7 @@ from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.fences import FENCE
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
-from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, finds_no_users, pops
+from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, finds_no_users, pops, publishes_skip
 from oom_spec.protocol.state import Executor, Mm, Reaper, Task
 
 MAIL = "20170725182619.GQ29716@redhat.com"
@@ -37,8 +37,7 @@ def reaper_comes_first(world: World, reaper: Reaper, task: Task) -> None:
     """exit_mmap has not finished unmapping: reap without a pin; exit_mmap will wait."""
     mm = task.process.mm
     requires(negate(mm.oom_skip), Guard.SKIP_CLEAR)
-    world.announce(Event.REAPER_SETS_SKIP, reaper, mm)
-    mm.oom_skip = True
+    publishes_skip(world, reaper, mm)
 
 
 @reap_mm(at=ReapAt.TEST_SKIP, then=ReapAt.UP_READ_SKIPPED, call=TEST_AND_SET, outcome="was set")

@@ -14,7 +14,7 @@ from oom_spec.language.objects import (
     program_counter,
     reference,
 )
-from oom_spec.language.properties import Property, Role
+from oom_spec.language.properties import Graph, Property, Role
 from oom_spec.language.scenarios import Scenario
 from oom_spec.language.steps import (
     Halt,
@@ -33,6 +33,7 @@ from oom_spec.language.symbolic import both, either, implies, negate, when
 
 __all__ = [
     "Era",
+    "Graph",
     "Halt",
     "MisuseError",
     "Object",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, unique
 from typing import Any
 
@@ -21,6 +21,15 @@ class Role(Enum):
     HEALTH = "what every well-formed model satisfies"
 
 
+@unique
+class Graph(Enum):
+    """Questions about the whole graph of reachable states."""
+
+    STUCK = "no actor at work reaches a state from which it never acts again"
+    ALWAYS_ABLE = "where `when` holds, each actor of `actors` that is at work can take a step, or `then` holds"
+    FAIR = "no fair run stays for ever where `when` holds and `then` does not"
+
+
 @attrs.frozen(eq=False)
 class Property:
     """One requirement.
@@ -28,6 +37,7 @@ class Property:
     With ``event``: whenever a step announces it, in the state just before that step, ``when``
     implies ``then``; both get the world and the event's arguments. Without: in every reachable
     state, for all objects of ``over``, ``when`` implies ``then``; both get the world and the objects.
+    With ``graph``: a question about all reachable states and the steps between them.
     """
 
     id: str
@@ -53,5 +63,9 @@ class Property:
     absent: str = ""
     """Why it does not apply where it does not."""
     role: Role = Role.GOAL
-    graph: bool = False
-    """Judged on the whole graph of reachable states, not on one state or step."""
+    graph: Graph | None = None
+    """Judged on the whole graph of reachable states, not on one state or step: in which way."""
+    actors: tuple[type[Any], ...] = ()
+    """For a question about the graph: the classes of the actors that it is about, or that it counts on."""
+    counts_on: Mapping[type[Any], Callable[..., bool]] = {}
+    """More actors that a fair run counts on, but only where the formula over (world, actor) holds."""

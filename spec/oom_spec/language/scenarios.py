@@ -43,9 +43,12 @@ class Scenario:
         names = {made.name: made.kind for made in self.objects}
         if len(names) != len(self.objects):
             raise MisuseError(f"scenario {self.id}: two objects share a name")
-        for made in self.objects:
+        given = {made.name: made for made in self.objects}
+        world = given.get("world", Made(World, "world", {}))
+        for made in (world, *(each for each in self.objects if each is not world)):
             kind = made.kind.__name__
-            objects[kind] = (*objects.get(kind, ()), made.name)
+            if made is not world:
+                objects[kind] = (*objects.get(kind, ()), made.name)
             for name, declared in made.kind.statics.items():
                 value = made.values.get(name, declared.default)
                 named = isinstance(value, str) and names.get(value, Object).__name__ == declared.sort.name

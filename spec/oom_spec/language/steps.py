@@ -25,7 +25,7 @@ import attrs
 
 from oom_spec.language import terms
 from oom_spec.language.errors import Disabled, MisuseError
-from oom_spec.language.objects import Group, Object, choice, count
+from oom_spec.language.objects import Group, Object, choice, count, fixed_flag, flag, per
 from oom_spec.language.symbolic import Symbol, to_term
 
 Obj = TypeVar("Obj", bound=Object)
@@ -46,6 +46,11 @@ class World(Object):
 
     halted = choice("Why the run ended, if it did.", Halt)
     queue_top = count("Tasks on oom_reaper_list; the list is last in, first out.", upto="tasks")
+    skip_is_news = per(
+        "Killer",
+        flag("The reaper set MMF_OOM_SKIP since that killer's last allocation attempt failed.", history=True),
+    )
+    attempt_watched = fixed_flag("N4 is watched: `skip_is_news` is kept.")
 
     def all(self, kind: type[Obj]) -> Group[Obj]:
         """Every object of ``kind``, for `every` and `some`."""

@@ -13,6 +13,16 @@ from oom_spec.properties.selection import SELECTION
 PROPERTIES: tuple[Property, ...] = (*SELECTION, *SAFETY, *LIVENESS, *HEALTH)
 
 
+UNSAID = {
+    "L3": (
+        '"The sole purpose of the oom reaper is _reliability_" (Hocko, 2017-08-10) is a purpose, not a statement about '
+        "runs: no formula over states and steps can fail it. What it rules out, a reaper that is quick but sometimes "
+        "never, is L1 and L2s."
+    )
+}
+"""What kernel developers said that the model cannot state, and why."""
+
+
 def find_properties(name: str) -> tuple[Property, ...]:
     """The property with this id or name, the parts of a family (``N1``), or all (``all``).
 
@@ -21,6 +31,8 @@ def find_properties(name: str) -> tuple[Property, ...]:
     wanted = name.lower()
     if wanted == "all":
         return PROPERTIES
+    if wanted.upper() in UNSAID:
+        raise UnknownNameError(f"{wanted.upper()} cannot be stated as a formula: {UNSAID[wanted.upper()]}")
     exact = tuple(p for p in PROPERTIES if wanted in (p.id.lower(), p.name.lower()))
     if exact:
         return exact
@@ -34,4 +46,4 @@ def find_properties(name: str) -> tuple[Property, ...]:
     raise UnknownNameError(f"unknown property {name!r}{hint} `oomspec properties` lists them all")
 
 
-__all__ = ["PROPERTIES", "find_properties"]
+__all__ = ["PROPERTIES", "UNSAID", "find_properties"]

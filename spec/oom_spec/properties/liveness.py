@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from oom_spec.language import Property, World, both, either, every, negate, some
-from oom_spec.protocol.derived import lock_unheld
+from oom_spec.language import Graph, Property, World, both, either, every, negate, some
+from oom_spec.protocol.derived import lock_unheld, oom_lock_taken
 from oom_spec.protocol.killer import killable_here, visible
+from oom_spec.protocol.names import Event
 from oom_spec.protocol.state import Killer, Mm, Process, Reaper, Task, Writer
 
 
@@ -14,7 +15,7 @@ def owed(world: World, task: Task) -> bool:
         world.all(Task),
         lambda other: both(
             other.process.mm == task.process.mm,
-            either(other.queue_depth != 0, some(world.all(Reaper), lambda reaper: reaper.job == other)),
+            either(other.queue_depth != 0, other.timer, some(world.all(Reaper), lambda reaper: reaper.job == other)),
         ),
     )
 
@@ -55,7 +56,7 @@ L2S = Property(
     name="blocked-exit-is-the-reapers-business",
     statement=(
         "No reachable state has a marked victim that the scan meets, without MMF_OOM_SKIP, for which the reaper owes "
-        "nothing (not queued, not in oom_reap_task), while its __mmput is blocked."
+        "nothing (not queued, no timer armed, not in oom_reap_task), while its __mmput is blocked."
     ),
     source="the mail, on question 3; 212925802454's message on exit_aio",
     over=(Killer, Task),
@@ -63,6 +64,90 @@ L2S = Property(
     then=somebody_owes,
     violation="Every scan aborts on a victim that nothing will ever free: the OOM killer waits for ever.",
     not_covered="That the reaper gets to it in bounded time (L1).",
+)
+
+
+def at_work_unless_oom_lock(world: World, reaper: Reaper) -> bool:
+    """The one thing that the reaper may wait for in the middle of its work: oom_lock (until v4.18)."""
+    return oom_lock_taken(world)
+
+
+L4 = Property(
+    id="L4",
+    name="reaper-never-blocks",
+    statement="The reaper never blocks on the victim's lock, nor (v4.19 on) on a notifier.",
+    source='mm/oom_kill.c (trylock only); 93065ac753e4 "mm, oom: distinguish blockable mode for mmu notifiers"',
+    over=(Reaper,),
+    then=at_work_unless_oom_lock,
+    graph=Graph.ALWAYS_ABLE,
+    actors=(Reaper,),
+    violation="The reaper sleeps on mmap_lock of one victim, and no other victim is ever reaped.",
+    not_covered=(
+        "How long a step takes: the sleep of HZ under oom_lock where an mm has notifiers (v4.14 - v4.18) is bounded. "
+        "oom_lock, which the reaper may wait for until v4.18."
+    ),
+)
+
+L5 = Property(
+    id="L5",
+    name="frozen-victim-is-thawed",
+    statement="A frozen victim is thawed so that it can exit: no thread of a marked process stays frozen.",
+    source='mark_oom_victim; 59d4d36158ba "mm/oom_kill: thaw the entire OOM victim process"',
+    over=(Task,),
+    when=lambda world, task: both(task.process.was_frozen, task.process.oom_mm_counted, nobody_marks(world)),
+    then=lambda world, task: negate(task.process.frozen[task]),
+    violation="The victim's memory is reaped, but the frozen thread keeps its mm_users: the rest is never freed.",
+    not_covered="Before v4.9, where a mark is no reference; being frozen again later; the freezing of the reaper itself.",
+)
+
+
+def nobody_marks(world: World) -> bool:
+    """No killer is inside the OOM killer, perhaps between the mark and the thaw."""
+    return every(world.all(Killer), lambda killer: negate(killer.holds_oom_lock))
+
+
+L6 = Property(
+    id="L6",
+    name="futex-cleanup-before-reap",
+    statement="The victim has had its robust-futex clean-up before its memory is zapped.",
+    source='e4a38402c36e "oom_kill.c: futex: delay the OOM reaper to allow time for proper futex cleanup"',
+    event=Event.PAGE_ZAPPED,
+    then=lambda world, mm: every(
+        world.all(Task), lambda task: either(task.process.mm != mm, task.exiting, negate(task.has_mm))
+    ),
+    violation="Waiters on a robust futex of the victim sleep for ever, because its list was reaped.",
+    not_covered=(
+        "Time: the 2*HZ of v5.18 make it unlikely that the reaper comes first, and nothing makes it impossible. The "
+        "clean-up is at the start of do_exit, so a thread counts as past it from exit_signals on."
+    ),
+)
+
+
+def marked_and_queued(world: World, mm: Mm) -> bool:
+    """A marked process uses `mm`, the mm was queued, and scans still wait for it."""
+    return both(waits_without_skip(world, mm), mm.was_queued)
+
+
+L1 = Property(
+    id="L1",
+    name="every-victim-gets-skip",
+    statement=(
+        "Every marked and queued victim gets MMF_OOM_SKIP (or loses its mark, before v4.9) eventually, whatever the "
+        "exit path does."
+    ),
+    source="Tetsuo Handa, 2017-06-15, 201706151953.HFH78657.tFFLOOOQHSMVFJ@I-love.SAKURA.ne.jp; Hocko, 2017-06-16",
+    over=(Mm,),
+    when=marked_and_queued,
+    then=lambda world, mm: negate(waits_without_skip(world, mm)),
+    graph=Graph.FAIR,
+    actors=(Reaper, Killer, World),
+    counts_on={Mm: lambda world, mm: mm.exit_holds_oom_lock},
+    violation="Scans abort on this victim for ever: the OOM killer hangs.",
+    not_covered=(
+        "How long it takes. Counted on are the reaper, timers, and a killer inside the OOM killer; not I/O, foreign "
+        "holders, writers, allocators, nor the victim's own exit, unless it holds oom_lock (v4.17, v4.18). A lock that "
+        "is free again and again is taken in the end."
+    ),
 )
 
 
@@ -76,5 +161,5 @@ def every_victim_has_skip(world: World) -> bool:
     return every(world.all(Mm), lambda mm: negate(waits_without_skip(world, mm)))
 
 
-LIVENESS = (L2S,)
+LIVENESS = (L1, L2S, L4, L5, L6)
 __all__ = ["LIVENESS", "every_victim_has_skip"]

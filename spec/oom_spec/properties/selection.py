@@ -11,7 +11,7 @@ from oom_spec.protocol.state import Excuse, Killer, Mm, PassedOver, Presence, Pr
 HOCKO_0726 = "Hocko, 2017-07-26, 20170726054533.GA960@dhcp22.suse.cz"
 THE_MAIL = "Hocko, 2017-07-25, 20170725154514.GN26723@dhcp22.suse.cz (the mail)"
 
-EXCUSES = (Excuse.TEN_FAILED, Excuse.NOTIFIERS, Excuse.SHARED_WITH_INIT)
+EXCUSES = (Excuse.TEN_FAILED, Excuse.NOTIFIERS, Excuse.SHARED_WITH_INIT, Excuse.FAILED_FORK)
 PASSED_WITH_EXCUSE = (PassedOver.TEN_FAILED, PassedOver.NOTIFIERS, PassedOver.SHARED_WITH_INIT)
 
 
@@ -191,7 +191,10 @@ def no_excuse(world: World, mm: Mm) -> bool:
 N3 = Property(
     id="N3",
     name="no-excuse-needed",
-    statement="No mm is given up on: neither ten failed attempts, nor mmu notifiers, nor global init sharing the mm.",
+    statement=(
+        "No mm is given up on: neither ten failed attempts, nor mmu notifiers, nor global init sharing the mm, nor a "
+        "failed fork."
+    ),
     source="mm/oom_kill.c; the definition of the accepted excuses",
     over=(Mm,),
     then=no_excuse,
@@ -202,4 +205,22 @@ N3 = Property(
     not_covered="It is a definition rather than a requirement: it says where the others may lean on it.",
 )
 
-SELECTION = (N1S, N1V, N2R, N2X, N2Q, N3)
+N4 = Property(
+    id="N4",
+    name="no-skip-after-last-attempt",
+    statement="Between an allocator's last failed attempt and its look at MMF_OOM_SKIP, no reap and MMF_OOM_SKIP fall.",
+    source=(
+        "Tetsuo Handa, 2017-06-16, 201706162122.ACE95321.tOFLOOVFFHMSJQ@I-love.SAKURA.ne.jp; "
+        'rejected in af5679fbc669 "mm, oom: remove oom_lock from oom_reaper"'
+    ),
+    event=Event.SKIP_SEEN,
+    when=lambda world, killer, mm: world.attempt_watched,
+    then=lambda world, killer, mm: negate(world.skip_is_news[killer]),
+    violation="A second kill although the memory that the reap gave back would have satisfied the allocation.",
+    not_covered=(
+        "A memcg's OOM, which makes no last attempt; MMF_OOM_SKIP set by the exit path; with several victims, which of "
+        "them the reap was of."
+    ),
+)
+
+SELECTION = (N1S, N1V, N2R, N2X, N2Q, N3, N4)

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from oom_spec.language import World, both, either, every, negate, some
-from oom_spec.protocol.state import Executor, Fault, Killer, Mm, Process, Reaper, Scanner, Task, Writer
+from oom_spec.protocol.state import (
+    Executor,
+    Fault,
+    Killer,
+    Mm,
+    Mrelease,
+    Process,
+    Reaper,
+    Scanner,
+    Task,
+    Walker,
+    Writer,
+)
 
 
 def users_left(world: World, mm: Mm) -> bool:
@@ -11,6 +23,9 @@ def users_left(world: World, mm: Mm) -> bool:
     return either(
         some(world.all(Task), lambda task: both(task.process.mm == mm, either(task.has_mm, task.owes_mmput))),
         some(world.all(Fault), lambda fault: both(fault.mm == mm, fault.pins)),
+        some(world.all(Mrelease), lambda caller: both(caller.target.mm == mm, caller.pins)),
+        some(world.all(Walker), lambda walker: both(walker.mm == mm, walker.pins)),
+        mm.pinned_by_fork,
         mm.pinned_by_reaper,
         mm.pinned_by_mark,
         mm.foreign_users != 0,
@@ -26,6 +41,7 @@ def mm_allocated(world: World, mm: Mm) -> bool:
             lambda process: both(process.mm == mm, process.oom_mm_counted, signal_allocated(world, process)),
         ),
         some(world.all(Killer), lambda killer: both(killer.holds_mm_count, chosen_mm(world, killer, mm))),
+        some(world.all(Mrelease), lambda caller: both(caller.target.mm == mm, caller.holds_mm_count)),
         mm.scanner != Scanner.ABSENT,
     )
 
@@ -42,6 +58,7 @@ def task_allocated(world: World, task: Task) -> bool:
         task.queue_reference,
         some(world.all(Reaper), lambda reaper: reaper.job == task),
         some(world.all(Killer), lambda killer: either(killer.chosen == task, killer.victim == task)),
+        some(world.all(Mrelease), lambda caller: caller.found == task),
     )
 
 
@@ -55,6 +72,7 @@ def oom_lock_taken(world: World) -> bool:
     return either(
         some(world.all(Reaper), lambda reaper: reaper.holds_oom_lock),
         some(world.all(Killer), lambda killer: killer.holds_oom_lock),
+        some(world.all(Mm), lambda mm: mm.exit_holds_oom_lock),
     )
 
 
@@ -75,6 +93,9 @@ def has_readers(world: World, mm: Mm) -> bool:
     """Somebody holds mmap_sem for reading."""
     return either(
         mm.read_by_reaper,
+        mm.read_by_exit,
+        some(world.all(Mrelease), lambda caller: both(caller.target.mm == mm, caller.reads)),
+        some(world.all(Walker), lambda walker: both(walker.mm == mm, walker.reads)),
         some(world.all(Task), lambda task: both(task.process.mm == mm, task.reads)),
         some(world.all(Fault), lambda fault: both(fault.mm == mm, fault.reads)),
         mm.foreign_readers != 0,
@@ -93,16 +114,19 @@ def write_lock_free(world: World, mm: Mm) -> bool:
 
 
 def task_lock_taken(world: World, task: Task) -> bool:
-    """A killer holds task_lock of `task`."""
-    return some(world.all(Killer), lambda killer: both(killer.holds_task_lock, killer.victim == task))
+    """A killer, or a caller of process_mrelease, holds task_lock of `task`."""
+    return either(
+        some(world.all(Killer), lambda killer: both(killer.holds_task_lock, killer.victim == task)),
+        some(world.all(Mrelease), lambda caller: both(caller.holds_task_lock, caller.found == task)),
+    )
 
 
 def dying(world: World, task: Task) -> bool:
-    """__task_will_free_mem: SIGNAL_GROUP_EXIT, or the only thread of its group and PF_EXITING.
-
-    A core dump, which makes it false, is left out.
-    """
-    return either(task.process.sigkill, both(alone(world, task), task.exiting))
+    """__task_will_free_mem: no core dump, and SIGNAL_GROUP_EXIT, or the only thread and PF_EXITING."""
+    return both(
+        negate(task.process.dumping),
+        either(task.process.sigkill, both(alone(world, task), task.exiting)),
+    )
 
 
 def dying_process(world: World, process: Process) -> bool:

@@ -1,18 +1,18 @@
 """A page fault by somebody else on the mm, as in v4.12 (mm/memory.c: handle_mm_fault).
 
-Only the lock protocol is modelled: what the fault returns, and whether mmap_sem is still held. Which
-page becomes visible is not.
+Two things are modelled: the lock protocol (what the fault returns, and whether mmap_sem is still
+held), and, for a fault at the address that S3 watches, whether it makes a page visible there.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, both, either, negate, requires, step
+from oom_spec.language import World, begin, both, either, negate, requires, step, when
 from oom_spec.protocol.derived import read_lock_free, users_left
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import FaultAt, MmputAt
-from oom_spec.protocol.state import Executor, Fault, Result
+from oom_spec.protocol.state import Executor, Fault, Page, Result
 
 use_mm = partial(step, Fault, kernel="mm/mmu_context.c:use_mm")
 caller = partial(step, Fault, kernel="arch:do_page_fault")
@@ -36,8 +36,18 @@ def fault_down_read(fault: Fault) -> None:
 
 @handle(at=FaultAt.HANDLE, then=FaultAt.CHECK_UNSTABLE, call="__handle_mm_fault", outcome="0", oracle=FAULT_PATH)
 def fault_handled(fault: Fault) -> None:
-    """The page is mapped."""
+    """The page is mapped; nothing on the way looks at MMF_UNSTABLE."""
+    maps_page(fault)
     fault.result = Result.HANDLED
+
+
+def maps_page(fault: Fault) -> None:
+    """Under the PTL: an empty PTE gets a page. After a reap it is another page than the one that was lost."""
+    mm = fault.mm
+    seen = when(
+        mm.watched == Page.REAPED, Page.SUBSTITUTE, when(mm.watched == Page.EMPTY, Page.PRIVATE, mm.watched)
+    )
+    mm.watched = when(fault.at_watched, seen, mm.watched)
 
 
 @handle(
@@ -134,4 +144,4 @@ def fault_mmput_not_last(world: World, fault: Fault) -> None:
 
 def lock_kept(fault: Fault) -> bool:
     """S4: the lock is held, unless the result says that it is not."""
-    return either(fault.reads, fault.result == Result.RETRY)
+    return either(fault.reads, fault.result == Result.RETRY, fault.result == Result.COMPLETED)

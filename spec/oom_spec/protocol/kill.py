@@ -109,14 +109,21 @@ def mark_oom_mm(world: World, killer: Killer, task: Task) -> None:
 
 @mark_victim(at=KillAt.MARK_OOM_MM, then=KillAt.TASK_UNLOCK, call="cmpxchg(oom_mm)", outcome="already set")
 def mark_oom_mm_again(killer: Killer, task: Task) -> None:
-    """Another thread of the process was marked before."""
+    """Another thread of the process was marked before; this one is thawed all the same."""
     requires(task.process.oom_mm, Guard.MARKED_BEFORE)
+    thaws(task)
+
+
+def thaws(task: Task) -> None:
+    """__thaw_task. It is merged into the step before it: only the freezer and the thread itself can tell."""
+    task.process.frozen[task] = False
 
 
 @mark_victim(at=KillAt.MARK_MMGRAB, then=KillAt.TASK_UNLOCK, call="mmgrab(oom_mm)")
 def mark_mmgrab(killer: Killer, task: Task) -> None:
-    """The mm_count that signal->oom_mm stands for; the thaw after it is left out."""
+    """The mm_count that signal->oom_mm stands for; then the thread is thawed."""
     task.process.oom_mm_counted = True
+    thaws(task)
 
 
 @kill_process(at=KillAt.TASK_UNLOCK, then=KillAt.SHARERS, call="task_unlock")
@@ -265,12 +272,14 @@ def dying_oom_mm(world: World, killer: Killer, task: Task) -> None:
 def dying_oom_mm_again(killer: Killer, task: Task) -> None:
     """Another thread of the process was marked before."""
     requires(task.process.oom_mm, Guard.MARKED_BEFORE)
+    thaws(task)
 
 
 @mark_victim(at=KillAt.DYING_MMGRAB, then=KillAt.DYING_WAKE, call="mmgrab(oom_mm)", outcome="dying")
 def dying_mmgrab(killer: Killer, task: Task) -> None:
     """As for a killed victim."""
     task.process.oom_mm_counted = True
+    thaws(task)
 
 
 @wake_reaper(at=KillAt.DYING_WAKE, then=KillAt.DYING_QUEUE, call="wake_oom_reaper", outcome="dying, not queued")

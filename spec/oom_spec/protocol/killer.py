@@ -91,6 +91,7 @@ def last_attempt_succeeds(killer: Killer) -> None:
 def last_attempt_fails(world: World, killer: Killer) -> None:
     """Still no page: out_of_memory."""
     world.announce(Event.ALLOCATION_FAILS, killer)
+    world.skip_is_news[killer] = False
 
 
 @out_of_memory(at=KillAt.WILL_FREE, then=KillAt.SELECT, call="task_will_free_mem(current)", outcome="no")
@@ -173,6 +174,7 @@ def scan_passes_over_victim(world: World, killer: Killer, task: Task) -> None:
     requires(task.process.oom_mm, Guard.MARKED)
     mm = task.process.mm
     requires(mm.oom_skip, Guard.SKIP_SET)
+    world.announce(Event.SKIP_SEEN, killer, mm)
     killer.passed_over[mm] = how_passed_over(mm)
 
 
@@ -215,7 +217,10 @@ def scan_finds_no_badness(world: World, killer: Killer, task: Task) -> None:
 
 
 def has_badness(world: World, process: Process) -> bool:
-    """oom_badness > 0: some thread has an mm, and the mm has no MMF_OOM_SKIP."""
+    """oom_badness > 0: some thread has an mm, and the mm has no MMF_OOM_SKIP.
+
+    A thread that has passed exec_mmap was marked before (`execve`), so nobody asks for its badness.
+    """
     return both(
         some(world.all(Task), lambda task: both(task.process == process, task.has_mm)), negate(process.mm.oom_skip)
     )

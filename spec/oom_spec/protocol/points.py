@@ -1,6 +1,7 @@
 """Program points: where each routine stands between two atomic actions.
 
-A point is named after the call that comes next.
+A point is named after the call that comes next. ``PATCH_1`` to ``PATCH_6`` of each routine stand in no era of
+ours: they are spare, for the steps of a user's patch.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ class TaskAt(Enum):
     CGROUP_EXIT = "do_exit: cgroup_exit"
     EXIT_NOTIFY = "do_exit: exit_notify, then release_task by the parent"
     DEAD = "unhashed"
+    EXEC_UP_READ = "exec_mmap: up_read(old mm)"
+    EXEC_MMPUT = "exec_mmap: mmput(old mm)"
+    EXEC_RETURN = "exec_mmap: after mmput"
+    EXECED = "running after execve, with a fresh mm"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
 
 
 @unique
@@ -37,11 +48,24 @@ class MmputAt(Enum):
     KHUGEPAGED_DOWN_WRITE = "__khugepaged_exit: waiting in down_write"
     KHUGEPAGED_UP_WRITE = "__khugepaged_exit: up_write"
     NOTIFIER_RELEASE = "exit_mmap: mmu_notifier_release"
+    SELF_REAP_TEST = "exit_mmap (v4.17 - v6.0): mm_is_oom_victim"
+    SELF_REAP_OOM_LOCK = "exit_mmap (v4.17, v4.18): mutex_lock(oom_lock)"
+    SELF_REAP_UNSTABLE = "exit_mmap (v4.17 - v6.0): its own reap, set MMF_UNSTABLE"
+    SELF_REAP = "exit_mmap (v4.17 - v6.0): its own reap, the walk over the VMAs"
+    SELF_REAP_OOM_UNLOCK = "exit_mmap (v4.17, v4.18): mutex_unlock(oom_lock)"
+    SELF_REAP_SKIP = "exit_mmap (v4.17 - v6.0): set MMF_OOM_SKIP after its own reap"
     MUNLOCK = "exit_mmap: look for VM_LOCKED"
     MUNLOCKING = "exit_mmap: munlock_vma_pages_all"
     FIRST_VMA = "exit_mmap: any VMA at all?"
-    LOCK_BEFORE_UNMAP = "exit_mmap (variants): down_write before unmap_vmas"
-    LOCK_BEFORE_UNMAP_WAITS = "exit_mmap (variants): waiting in that down_write"
+    LOCK_BEFORE_UNMAP = "exit_mmap (v5.17 - v6.0, variants): mmap_write_lock before unmap_vmas"
+    LOCK_BEFORE_UNMAP_WAITS = "exit_mmap (v5.17 - v6.0, variants): waiting in that mmap_write_lock"
+    READ_LOCK = "exit_mmap (v6.1 on): mmap_read_lock"
+    READ_UNLOCK = "exit_mmap (v6.1 on): mmap_read_unlock after unmap_vmas"
+    READ_UNLOCK_EMPTY = "exit_mmap (v6.1 on): mmap_read_unlock, nothing to unmap"
+    EMPTY_WRITE_LOCK = "exit_mmap (v6.8 on): mmap_write_lock to destroy an empty or half-built tree"
+    EMPTY_WRITE_LOCK_WAITS = "exit_mmap (v6.8 on): waiting in that mmap_write_lock"
+    EMPTY_DESTROY = "exit_mmap (v6.8 on): __mt_destroy of that tree"
+    EMPTY_WRITE_UNLOCK = "exit_mmap (v6.8 on): mmap_write_unlock after it"
     UNMAP = "exit_mmap: unmap_vmas"
     SKIP_AFTER_UNMAP = "exit_mmap (v4.14 on): set MMF_OOM_SKIP"
     FENCE_TEST = "exit_mmap (v4.14 on): is the fence needed?"
@@ -53,11 +77,17 @@ class MmputAt(Enum):
     TLB_FINISH = "exit_mmap: tlb_finish_mmu"
     FREE_VMAS = "exit_mmap: remove_vma"
     FREEING_VMAS = "exit_mmap: inside the remove_vma loop"
-    CLEAR_MMAP = "exit_mmap (variants): mm->mmap = NULL"
-    UP_WRITE_AFTER_FREE = "exit_mmap (variants): up_write"
+    CLEAR_MMAP = "exit_mmap (v5.17 on, variants): mm->mmap = NULL; v6.1 on: __mt_destroy"
+    UP_WRITE_AFTER_FREE = "exit_mmap (v5.17 on, variants): up_write after the VMAs"
     SET_SKIP = "__mmput (v4.9 - v4.13): set MMF_OOM_SKIP"
     MMDROP = "__mmput: mmdrop"
     RETURNED = "__mmput has returned"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
 
 
 @unique
@@ -74,6 +104,7 @@ class ReapAt(Enum):
     SET_UNSTABLE = "__oom_reap_task_mm: set MMF_UNSTABLE"
     ZAP = "__oom_reap_task_mm: the walk over the VMAs"
     UP_READ_REAPED = "__oom_reap_task_mm: up_read after the pass"
+    UP_READ_INCOMPLETE = "oom_reap_task_mm (v4.19 on): up_read after an incomplete pass, returns false"
     MMPUT_ASYNC = "__oom_reap_task_mm: mmput_async"
     UP_READ_SKIPPED = "__oom_reap_task_mm: up_read, nothing reaped, returns true"
     UNLOCK_TRUE = "__oom_reap_task_mm: mutex_unlock(oom_lock), returns true"
@@ -88,6 +119,12 @@ class ReapAt(Enum):
     MMPUT_MARK = "oom_reap_task (variants): mmput_async of what mark_oom_victim took"
     SET_SKIP = "oom_reap_task: set MMF_OOM_SKIP"
     PUT_TASK = "oom_reap_task: put_task_struct"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
 
 
 @unique
@@ -112,6 +149,9 @@ class KillAt(Enum):
     WAKE = "wake_oom_reaper: already queued?"
     QUEUE = "wake_oom_reaper: push"
     MMDROP = "oom_kill_process: mmdrop, put_task_struct"
+    GROUP = "oom_kill_process (v4.19 on): memory.oom.group, the next task of the cgroup"
+    ARM_TIMER = "queue_oom_reaper (v5.18 on): arm oom_reaper_timer"
+    DYING_ARM_TIMER = "queue_oom_reaper(a dying task, v5.18 on): arm oom_reaper_timer"
     DYING_MEMDIE = "mark_oom_victim(a dying task): test and set TIF_MEMDIE"
     DYING_OOM_MM = "mark_oom_victim(a dying task): cmpxchg signal->oom_mm"
     DYING_MMGRAB = "mark_oom_victim(a dying task): mmgrab"
@@ -120,6 +160,12 @@ class KillAt(Enum):
     DYING_QUEUE = "wake_oom_reaper(a dying task): push"
     DYING_DONE = "a dying task was marked: task_unlock, put_task_struct"
     UNLOCK = "mutex_unlock(oom_lock)"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
 
 
 @unique
@@ -129,9 +175,84 @@ class FaultAt(Enum):
     IDLE = "not started"
     DOWN_READ = "down_read(mmap_sem)"
     HANDLE = "__handle_mm_fault"
+    INSTALL = "finish_fault: take the PTL, map the page if the PTE is still empty"
     CHECK_UNSTABLE = "handle_mm_fault: the block that overwrites the result"
     RETAKE = "handle_mm_fault (5b53a6ea8867): down_read before overwriting RETRY"
     RETURN = "handle_mm_fault returns"
     CALLER = "the caller looks at the result"
     MMPUT = "mmput"
     DONE = "finished"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
+
+
+@unique
+class MreleaseAt(Enum):
+    """A caller of process_mrelease (mm/oom_kill.c, v5.15 on)."""
+
+    IDLE = "not called yet"
+    FIND = "process_mrelease: find_lock_task_mm"
+    MMGET = "process_mrelease: mmget_not_zero (v5.15, v5.16) or mmgrab"
+    WILL_FREE = "process_mrelease: task_will_free_mem"
+    TEST_SKIP = "process_mrelease: not dying, test MMF_OOM_SKIP"
+    TASK_UNLOCK = "process_mrelease: task_unlock, then reap"
+    TASK_UNLOCK_DONE = "process_mrelease: task_unlock, nothing to reap"
+    READ_LOCK = "process_mrelease: mmap_read_lock_killable"
+    TEST_SKIP_LOCKED = "process_mrelease (v5.17 on): test MMF_OOM_SKIP under the read lock"
+    SET_UNSTABLE = "__oom_reap_task_mm: set MMF_UNSTABLE"
+    ZAP = "__oom_reap_task_mm: the walk over the VMAs"
+    READ_UNLOCK = "process_mrelease: mmap_read_unlock"
+    MMPUT = "process_mrelease: mmput (v5.15, v5.16) or mmdrop"
+    MMPUT_RETURNS = "process_mrelease (v5.15, v5.16): inside its own __mmput"
+    RETURN = "process_mrelease: return"
+    DONE = "returned"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
+
+
+@unique
+class ForkAt(Enum):
+    """A parent whose dup_mmap fails (kernel/fork.c, mm/mmap.c, v6.8 on)."""
+
+    IDLE = "before fork"
+    COPY = "dup_mmap: copying the VMAs, the child's mmap_lock held for writing"
+    FAILED = "dup_mmap: an allocation failed; XA_ZERO marks the place"
+    SET_SKIP = "dup_mmap (v6.13.2 on): set MMF_OOM_SKIP on the child"
+    SET_UNSTABLE = "dup_mmap (v6.13.2 on): set MMF_UNSTABLE on the child"
+    TEAR_DOWN = "dup_mmap (v7.0 on): unmap and free what was copied"
+    WRITE_UNLOCK = "dup_mmap: mmap_write_unlock(child)"
+    MMPUT = "dup_mm: mmput(child)"
+    DONE = "fork has returned an error"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"
+
+
+@unique
+class WalkerAt(Enum):
+    """Somebody who found the mm by rmap or by the mmlist (kernel/events/uprobes.c, mm/swapfile.c)."""
+
+    IDLE = "has not found it"
+    READ_LOCK = "mmap_read_lock (or mmap_write_lock)"
+    CHECK_STABLE = "check_stable_address_space, where the release has the test"
+    WALK = "uses the VMAs"
+    UNLOCK = "unlocks mmap_lock"
+    MMPUT = "mmput"
+    DONE = "finished"
+    PATCH_1 = "a user's patch: its own point 1"
+    PATCH_2 = "a user's patch: its own point 2"
+    PATCH_3 = "a user's patch: its own point 3"
+    PATCH_4 = "a user's patch: its own point 4"
+    PATCH_5 = "a user's patch: its own point 5"
+    PATCH_6 = "a user's patch: its own point 6"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import Halt, World, begin, both, either, full, negate, requires, step, when
+from oom_spec.language import Halt, World, begin, both, either, full, negate, requires, some, step, when
 from oom_spec.protocol.derived import oom_lock_taken, read_lock_free, users_left
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
-from oom_spec.protocol.state import Excuse, Executor, Reaper, Task, Writer
+from oom_spec.protocol.state import Excuse, Executor, Mm, Page, Reaper, Task, Writer
 
 oom_reaper = partial(step, Reaper, kernel="mm/oom_kill.c:oom_reaper")
 oom_reap_task = partial(step, Reaper, binds={"task": "job"}, kernel="mm/oom_kill.c:oom_reap_task")
 reap_mm = partial(step, Reaper, binds={"task": "job"}, kernel="mm/oom_kill.c:__oom_reap_task_mm")
+WALK = "whether the walk has passed that VMA"
 
 
 @oom_reaper(at=ReapAt.WAIT, then=ReapAt.OOM_LOCK, call="oom_reap_task", waits=True, commit="03049269de43")
@@ -113,11 +114,33 @@ def set_unstable(reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(at=ReapAt.ZAP, then=ReapAt.ZAP, call="unmap_page_range", outcome="a page")
-def zap_page(reaper: Reaper, task: Task) -> None:
-    """One page of an eligible VMA: private, not VM_LOCKED, not hugetlb, not PFN-mapped."""
+def zap_page(world: World, reaper: Reaper, task: Task) -> None:
+    """One page of an eligible VMA: private, not VM_LOCKED, not hugetlb, not PFN-mapped.
+
+    It goes into one gather for the whole mm (v4.6 - v4.14), which an architecture may not flush.
+    """
     mm = task.process.mm
+    zaps_page(world, mm)
+    mm.zapped_by_reaper = mm.flush_skipped
+
+
+def zaps_page(world: World, mm: Mm) -> None:
+    """A reapable page is unmapped."""
     requires(mm.reapable != 0, Guard.PAGES_LEFT)
+    world.announce(Event.PAGE_ZAPPED, mm)
     mm.reapable -= 1
+
+
+@reap_mm(at=ReapAt.ZAP, then=ReapAt.ZAP, call="unmap_page_range", outcome="the watched page", optional=True, oracle=WALK)
+def zap_watched_page(reaper: Reaper, task: Task) -> None:
+    """The one private page that S3 watches; a walk that has passed its address leaves it."""
+    zaps_watched_page(task.process.mm)
+
+
+def zaps_watched_page(mm: Mm) -> None:
+    """Its contents are lost; who faults on it must not see others."""
+    requires(mm.watched == Page.PRIVATE, Guard.PAGES_LEFT)
+    mm.watched = Page.REAPED
 
 
 @reap_mm(
@@ -125,7 +148,7 @@ def zap_page(reaper: Reaper, task: Task) -> None:
     then=ReapAt.ZAP,
     call="unmap_page_range",
     outcome="a page munlocked meanwhile",
-    oracle="whether the walk has passed that VMA",
+    oracle=WALK,
     optional=True,
 )
 def zap_munlocked_page(reaper: Reaper, task: Task) -> None:
@@ -136,9 +159,17 @@ def zap_munlocked_page(reaper: Reaper, task: Task) -> None:
 
 
 @reap_mm(at=ReapAt.ZAP, then=ReapAt.UP_READ_REAPED, call="tlb_finish_mmu")
-def pass_completed(reaper: Reaper, task: Task) -> None:
+def pass_completed(world: World, reaper: Reaper, task: Task) -> None:
     """The walk is over; the gathered pages are freed. Nobody waits for the free, so it is one step."""
     completes_pass(reaper, task)
+    frees_without_flush(world, task.process.mm)
+
+
+def frees_without_flush(world: World, mm: Mm) -> None:
+    """The gather is flagged as one of a whole mm, whose TLB entries nobody can use any more: not so here."""
+    runs = some(world.all(Task), lambda task: both(task.process.mm == mm, task.has_mm))
+    mm.stale_tlb = either(mm.stale_tlb, both(mm.zapped_by_reaper, runs))
+    mm.zapped_by_reaper = False
 
 
 def completes_pass(reaper: Reaper, task: Task) -> None:
@@ -240,9 +271,14 @@ def link_null_cuts_list(world: World, reaper: Reaper, task: Task) -> None:
 @oom_reap_task(at=ReapAt.SET_SKIP, then=ReapAt.PUT_TASK, call="set_bit(MMF_OOM_SKIP)", commit="26db62f179d1")
 def reaper_sets_skip(world: World, reaper: Reaper, task: Task) -> None:
     """In every case, whatever the attempts did; outside oom_lock."""
-    mm = task.process.mm
+    publishes_skip(world, reaper, task.process.mm)
+
+
+def publishes_skip(world: World, reaper: Reaper, mm: Mm) -> None:
+    """set_bit(MMF_OOM_SKIP) by the reaper; history: it is news to whoever has tried its last allocation."""
     world.announce(Event.REAPER_SETS_SKIP, reaper, mm)
     mm.oom_skip = True
+    world.skip_is_news.fill(world.attempt_watched)
 
 
 @oom_reap_task(at=ReapAt.PUT_TASK, then=ReapAt.WAIT, call="put_task_struct")

@@ -23,6 +23,7 @@ def exit_signals_killed(task: Task) -> None:
     """The thread acts on SIGKILL and enters do_exit; PF_EXITING is set."""
     requires(negate(task.process.never_exits), Guard.SCENARIO)
     requires(task.process.sigkill, Guard.KILLED)
+    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
     requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
     task.exiting = True
 
@@ -32,6 +33,7 @@ def exit_signals_by_itself(task: Task) -> None:
     """The thread exits without having been killed."""
     requires(task.process.may_exit, Guard.MAY_EXIT)
     requires(negate(task.process.sigkill), Guard.NOT_KILLED)
+    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
     requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
     task.exiting = True
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import difflib
 
 from oom_spec.language import Scenario, UnknownNameError
-from oom_spec.scenarios.worlds import SCENARIOS
+from oom_spec.scenarios.crowded_worlds import CROWDED_WORLDS
+from oom_spec.scenarios.fault_worlds import FAULT_WORLDS
+from oom_spec.scenarios.worlds import BASIC_WORLDS
+
+SCENARIOS: tuple[Scenario, ...] = (*BASIC_WORLDS, *FAULT_WORLDS, *CROWDED_WORLDS)
 
 
 def find_scenario(name: str) -> Scenario:

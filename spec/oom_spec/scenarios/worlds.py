@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oom_spec.language import Scenario, World, both, either, every, make, negate, some
 from oom_spec.language.objects import Made
-from oom_spec.protocol.state import Fault, Killer, Mm, Process, Reaper, Scanner, Task
+from oom_spec.protocol.state import Killer, Mm, Process, Reaper, Scanner, Task
 
 ONE_THREAD = "one thread per process"
 ONE_PAGE = "one page of each kind"
@@ -263,20 +263,6 @@ MEMCG = Scenario(
     limits=limits(1, ONE_THREAD),
 )
 
-KTHREAD_FAULT = Scenario(
-    id="kthread-fault",
-    why="A kernel thread that called use_mm faults on the victim's mm.",
-    objects=world(
-        REAPER,
-        killer(eligible=("P1",)),
-        victim_mm(),
-        process("P1", "mm0"),
-        make(Fault, "kthread", mm="mm0", kernel_thread=True, pins=True),
-    ),
-    bounds=bounds(),
-    limits=limits(1, ONE_THREAD, "one fault, by a kernel thread"),
-)
-
 KSMD = Scenario(
     id="ksmd",
     why="ksmd holds mm_count only and takes mmap_sem for reading; ksm_exit waits for it.",
@@ -299,8 +285,20 @@ KHUGEPAGED = Scenario(
 
 NOTIFIERS = Scenario(
     id="notifiers",
-    why="The mm has mmu notifiers, which v4.14 does not reap.",
+    why="The mm has mmu notifiers that never block; v4.14 does not reap such an mm either.",
     objects=world(REAPER, killer(), victim_mm(notifiers=True), process("P1", "mm0"), BYSTANDER),
+    bounds=bounds(),
+    ends=bystander_picked,
+    ends_text="the bystander is picked",
+    limits=limits(1, ONE_THREAD),
+)
+
+BLOCKABLE_NOTIFIERS = Scenario(
+    id="blockable-notifiers",
+    why="The mm has a blockable mmu notifier, which may refuse a non-blocking call.",
+    objects=world(
+        REAPER, killer(), victim_mm(notifiers=True, notifiers_may_block=True), process("P1", "mm0"), BYSTANDER
+    ),
     bounds=bounds(),
     ends=bystander_picked,
     ends_text="the bystander is picked",
@@ -359,7 +357,7 @@ EMPTY_MM = Scenario(
     limits=limits(1, ONE_THREAD),
 )
 
-SCENARIOS = (
+BASIC_WORLDS = (
     SINGLE,
     MARKED,
     TEN_RETRIES,
@@ -374,10 +372,10 @@ SCENARIOS = (
     TWO_DOMAINS,
     FOREIGN_DOMAIN,
     MEMCG,
-    KTHREAD_FAULT,
     KSMD,
     KHUGEPAGED,
     NOTIFIERS,
+    BLOCKABLE_NOTIFIERS,
     INIT_SHARES,
     DYING_ALLOCATES,
     DYING_THREADS,
