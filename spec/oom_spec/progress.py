@@ -158,9 +158,7 @@ class _Fairness:
 class _Graph:
     """The states where a property waits, and who can act in them."""
 
-    def __init__(
-        self, edges: dict[int, list[tuple[int, int]]], fairness: _Fairness, waiting: set[int]
-    ) -> None:
+    def __init__(self, edges: dict[int, list[tuple[int, int]]], fairness: _Fairness, waiting: set[int]) -> None:
         self.edges = edges
         self.fairness = fairness
         self.owed = fairness.owed
@@ -193,9 +191,9 @@ class _Graph:
             for state in level:
                 for target, number in self.edges.get(state, ()):
                     if target == first:
-                        numbers = [number]
-                        while state != first:
-                            state, back = parents[state]
+                        numbers, before = [number], state
+                        while before != first:
+                            before, back = parents[before]
                             numbers.append(back)
                         return numbers[::-1]
                     if target in members and target not in parents:

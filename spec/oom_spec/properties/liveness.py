@@ -67,9 +67,9 @@ L2S = Property(
 )
 
 
-def at_work_unless_oom_lock(world: World, reaper: Reaper) -> bool:
-    """The one thing that the reaper may wait for in the middle of its work: oom_lock (until v4.18)."""
-    return oom_lock_taken(world)
+def waits_for_oom_lock(world: World, reaper: Reaper) -> bool:
+    """Somebody else holds the one thing that the reaper may wait for in the middle of its work (until v4.18)."""
+    return both(oom_lock_taken(world), negate(reaper.holds_oom_lock))
 
 
 L4 = Property(
@@ -78,7 +78,7 @@ L4 = Property(
     statement="The reaper never blocks on the victim's lock, nor (v4.19 on) on a notifier.",
     source='mm/oom_kill.c (trylock only); 93065ac753e4 "mm, oom: distinguish blockable mode for mmu notifiers"',
     over=(Reaper,),
-    then=at_work_unless_oom_lock,
+    then=waits_for_oom_lock,
     graph=Graph.ALWAYS_ABLE,
     actors=(Reaper,),
     violation="The reaper sleeps on mmap_lock of one victim, and no other victim is ever reaped.",
@@ -97,7 +97,7 @@ L5 = Property(
     when=lambda world, task: both(task.process.was_frozen, task.process.oom_mm_counted, nobody_marks(world)),
     then=lambda world, task: negate(task.process.frozen[task]),
     violation="The victim's memory is reaped, but the frozen thread keeps its mm_users: the rest is never freed.",
-    not_covered="Before v4.9, where a mark is no reference; being frozen again later; the freezing of the reaper itself.",
+    not_covered="Before v4.9, where a mark is no reference; being frozen again; the freezing of the reaper itself.",
 )
 
 

@@ -68,7 +68,7 @@ def exec_returns(task: Task) -> None:
     requires(negate(task.in_mmput), Guard.MMPUT_RETURNED)
 
 
-@exec_mmap(at=TaskAt.EXECED, then=TaskAt.EXIT_OOM_VICTIM, call="exit_signals", outcome="killed after execve", waits=True)
+@exec_mmap(at=TaskAt.EXECED, then=TaskAt.EXIT_OOM_VICTIM, call="exit_signals", outcome="after execve", waits=True)
 def exits_with_fresh_mm(task: Task) -> None:
     """SIGKILL takes effect. exit_mm tears down the fresh mm, which is not modelled."""
     requires(task.process.sigkill, Guard.KILLED)

@@ -44,9 +44,7 @@ def fault_handled(fault: Fault) -> None:
 def maps_page(fault: Fault) -> None:
     """Under the PTL: an empty PTE gets a page. After a reap it is another page than the one that was lost."""
     mm = fault.mm
-    seen = when(
-        mm.watched == Page.REAPED, Page.SUBSTITUTE, when(mm.watched == Page.EMPTY, Page.PRIVATE, mm.watched)
-    )
+    seen = when(mm.watched == Page.REAPED, Page.SUBSTITUTE, when(mm.watched == Page.EMPTY, Page.PRIVATE, mm.watched))
     mm.watched = when(fault.at_watched, seen, mm.watched)
 
 

@@ -131,7 +131,7 @@ def zaps_page(world: World, mm: Mm) -> None:
     mm.reapable -= 1
 
 
-@reap_mm(at=ReapAt.ZAP, then=ReapAt.ZAP, call="unmap_page_range", outcome="the watched page", optional=True, oracle=WALK)
+@reap_mm(at=ReapAt.ZAP, then=ReapAt.ZAP, call="unmap_page_range", outcome="watched page", optional=True, oracle=WALK)
 def zap_watched_page(reaper: Reaper, task: Task) -> None:
     """The one private page that S3 watches; a walk that has passed its address leaves it."""
     zaps_watched_page(task.process.mm)
