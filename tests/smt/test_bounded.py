@@ -23,7 +23,7 @@ RACES = [
     ("E4", "kthread-fault", "S4"),
     ("E5", "memory-kinds", "S2"),
     ("E4", "dying-threads", "S6m"),
-    ("E4", "dying-threads", "list-intact"),
+    ("E4", "dying-threads", "S6t"),
     ("tetsuo-2017-06-16", "marked", "N1v"),
     ("strawman-lock-before-unmap", "marked", "N2q"),
     ("arcangeli-first-no-oom-lock", "marked", "N1s"),

@@ -6,11 +6,12 @@ strawman and a user's own patch are eras too.
 
 from __future__ import annotations
 
+import difflib
 from enum import Enum, unique
 
 import attrs
 
-from oom_spec.language.errors import MisuseError
+from oom_spec.language.errors import MisuseError, UnknownNameError
 from oom_spec.language.steps import Step, unique_ids
 
 
@@ -41,10 +42,29 @@ class Era:
     """Steps that take the place of the parent's step of the same id."""
     removed: tuple[str, ...] = ()
     """Ids of the parent's steps that are gone."""
+    file: str = ""
+    """The absolute path of the file that a user's patch was read from; empty for an era of the package."""
+
+    @property
+    def locator(self) -> str:
+        """What `oom_spec.eras.find_era` finds it by, in another process too: its file, else its id."""
+        return self.file or self.id
 
     def without(self, ids: tuple[str, ...]) -> Era:
         """This era with some steps left out: a question about it, not another era."""
         return attrs.evolve(self, parent=self, added=(), replaced=(), removed=ids)
+
+    def step(self, name: str) -> Step:
+        """The step with this id, to be moved by ``attrs.evolve(era.step("..."), then=...)`` or asked about.
+
+        Raises `UnknownNameError`, suggesting the nearest id, where this era has none.
+        """
+        known = {each.id: each for each in self.steps}
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
+            raise UnknownNameError(f"{self.id} has no step {name!r}{hint} `oomspec show {self.id}` lists them all")
+        return known[name]
 
     @property
     def steps(self) -> tuple[Step, ...]:

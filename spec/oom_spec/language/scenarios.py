@@ -32,6 +32,29 @@ class Scenario:
     """What a verdict in this scenario does not speak of, such as "one thread per process"."""
     slow: bool = False
     """More than about 10^5 states: kept out of the default matrix."""
+    about: tuple[type[Object], ...] = ()
+    """Classes of objects that an era must have steps for; elsewhere the scenario says nothing new and is not run."""
+    world_values: Mapping[str, object] = attrs.field(factory=dict)
+    """Values of the world's own fixed attributes; ``make(World, "world", ...)`` among the objects adds to them."""
+
+    def __attrs_post_init__(self) -> None:
+        """Take the world out of the objects: there is one already, and only its fixed attributes can be set.
+
+        Raises `MisuseError` for a second name of the world, or a field that is not fixed.
+        """
+        given = [made for made in self.objects if made.kind is World]
+        values = dict(self.world_values)
+        for made in given:
+            if made.name != "world":
+                raise MisuseError(f"scenario {self.id}: there is one World, named 'world'; {made.name!r} is no other")
+            values.update(made.values)
+        for name in values:
+            if name not in World.statics:
+                raise MisuseError(
+                    f"scenario {self.id}: World.{name} is not fixed by a scenario: only fixed attributes are given"
+                )
+        object.__setattr__(self, "objects", tuple(made for made in self.objects if made.kind is not World))
+        object.__setattr__(self, "world_values", values)
 
     def structure(self) -> Structure:
         """The fixed part of the instance.
@@ -43,11 +66,9 @@ class Scenario:
         names = {made.name: made.kind for made in self.objects}
         if len(names) != len(self.objects):
             raise MisuseError(f"scenario {self.id}: two objects share a name")
-        given = {made.name: made for made in self.objects}
-        world = given.get("world", Made(World, "world", {}))
-        for made in (world, *(each for each in self.objects if each is not world)):
+        for made in (Made(World, "world", dict(self.world_values)), *self.objects):
             kind = made.kind.__name__
-            if made is not world:
+            if made.kind is not World:
                 objects[kind] = (*objects.get(kind, ()), made.name)
             for name, declared in made.kind.statics.items():
                 value = made.values.get(name, declared.default)

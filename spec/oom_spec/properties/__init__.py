@@ -7,10 +7,11 @@ import difflib
 from oom_spec.language import Property, UnknownNameError
 from oom_spec.properties.health import HEALTH
 from oom_spec.properties.liveness import LIVENESS
+from oom_spec.properties.release import RELEASE
 from oom_spec.properties.safety import SAFETY
 from oom_spec.properties.selection import SELECTION
 
-PROPERTIES: tuple[Property, ...] = (*SELECTION, *SAFETY, *LIVENESS, *HEALTH)
+PROPERTIES: tuple[Property, ...] = (*SELECTION, *SAFETY, *RELEASE, *LIVENESS, *HEALTH)
 
 
 UNSAID = {

@@ -6,7 +6,7 @@ from oom_spec.language import Graph, Property, World, both, either, every, negat
 from oom_spec.protocol.derived import lock_unheld, oom_lock_taken
 from oom_spec.protocol.killer import killable_here, visible
 from oom_spec.protocol.names import Event
-from oom_spec.protocol.state import Killer, Mm, Process, Reaper, Task, Writer
+from oom_spec.protocol.state import Executor, Killer, Mm, Process, Reaper, Task, Writer
 
 
 def owed(world: World, task: Task) -> bool:
@@ -67,9 +67,10 @@ L2S = Property(
 )
 
 
-def waits_for_oom_lock(world: World, reaper: Reaper) -> bool:
-    """Somebody else holds the one thing that the reaper may wait for in the middle of its work (until v4.18)."""
-    return both(oom_lock_taken(world), negate(reaper.holds_oom_lock))
+def need_not_act(world: World, reaper: Reaper) -> bool:
+    """Somebody else holds oom_lock, which the reaper may wait for (until v4.18), or it is busy in its own __mmput."""
+    tears_down = some(world.all(Mm), lambda mm: both(mm.executor == Executor.REAPER, negate(mm.blocked)))
+    return either(both(oom_lock_taken(world), negate(reaper.holds_oom_lock)), tears_down)
 
 
 L4 = Property(
@@ -78,7 +79,7 @@ L4 = Property(
     statement="The reaper never blocks on the victim's lock, nor (v4.19 on) on a notifier.",
     source='mm/oom_kill.c (trylock only); 93065ac753e4 "mm, oom: distinguish blockable mode for mmu notifiers"',
     over=(Reaper,),
-    then=waits_for_oom_lock,
+    then=need_not_act,
     graph=Graph.ALWAYS_ABLE,
     actors=(Reaper,),
     violation="The reaper sleeps on mmap_lock of one victim, and no other victim is ever reaped.",

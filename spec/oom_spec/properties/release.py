@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from oom_spec.language import Property, World, both, either, every, implies, negate
-from oom_spec.properties.safety import vmas_untouched
+from oom_spec.properties.safety import zapped_from_outside
 from oom_spec.protocol.names import Event
-from oom_spec.protocol.state import Executor, Mm, Mrelease, MreleaseResult, Presence, Walker
+from oom_spec.protocol.state import Executor, Mm, Mrelease, MreleaseResult, Walker
 
 NO_MRELEASE = "there is no process_mrelease"
-
-S1M = Property(
-    id="S1m",
-    name="no-mrelease-walk-of-freed-page-tables",
-    statement="process_mrelease never walks page tables or VMAs that are being or have been freed.",
-    source='337546e83fc7 "mm/oom_kill.c: prevent a race between process_mrelease and exit_mmap"',
-    over=(Mrelease,),
-    when=lambda world, mrelease: mrelease.walks,
-    then=lambda world, mrelease: both(
-        mrelease.target.mm.page_tables == Presence.PRESENT, vmas_untouched(mrelease.target.mm)
-    ),
-    needs=((Mrelease.walks, True),),
-    absent=NO_MRELEASE,
-    violation="A use after free of page tables or VMAs, in the context of whoever called process_mrelease.",
-    not_covered="The reaper's walk and the exit path's own reap (S1).",
-)
 
 S5M = Property(
     id="S5m",
@@ -62,9 +46,8 @@ M1 = Property(
 def only_forker_uses(world: World, mm: Mm) -> bool:
     """Nobody who found the mm walks its VMAs."""
     return both(
-        negate(mm.walked_by_reaper),
+        negate(zapped_from_outside(world, mm)),
         every(world.all(Walker), lambda walker: implies(walker.mm == mm, negate(walker.walks))),
-        every(world.all(Mrelease), lambda mrelease: implies(mrelease.target.mm == mm, negate(mrelease.walks))),
     )
 
 
@@ -74,7 +57,7 @@ S11 = Property(
     statement="While an mm holds an XA_ZERO entry, no walker but the forker uses it.",
     source=(
         '64c37e134b12 "kernel: be more careful about dup_mmap() failures and uprobe registering" (CVE-2025-21709); '
-        '"mm: swap: check for stable address space before operating on the VMA"'
+        '1367da7eb875 "mm: swap: check for stable address space before operating on the VMA"'
     ),
     over=(Mm,),
     when=lambda world, mm: mm.half_built,
@@ -85,4 +68,4 @@ S11 = Property(
     not_covered="Walkers of single VMAs by rmap that never look at the tree.",
 )
 
-RELEASE = (S1M, S5M, M1, S11)
+RELEASE = (S5M, M1, S11)

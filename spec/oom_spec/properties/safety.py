@@ -6,7 +6,7 @@ from oom_spec.language import Halt, Property, World, both, either, implies, nega
 from oom_spec.protocol.derived import mm_allocated, signal_allocated, task_allocated, users_left
 from oom_spec.protocol.faults import lock_kept
 from oom_spec.protocol.names import Event
-from oom_spec.protocol.state import Executor, Mm, Mrelease, Page, Presence, Reaper, Task
+from oom_spec.protocol.state import Executor, Mm, Mrelease, Page, Presence, Process, Reaper, Task
 
 
 def vmas_untouched(mm: Mm) -> bool:
@@ -139,6 +139,8 @@ S7 = Property(
     over=(Reaper, Task),
     when=lambda world, reaper, task: either(task.queue_depth != 0, reaper.job == task),
     then=structs_allocated,
+    needs=((Process.oom_mm_counted, True),),
+    absent="no mark keeps the mm: the reaper looks it up by the task in each attempt",
     violation="A use after free in oom_reap_task.",
     not_covered=(
         "The moment between cmpxchg of oom_mm and its mmgrab, when the marker's own references protect both. Until "

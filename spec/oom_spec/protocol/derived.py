@@ -42,6 +42,7 @@ def mm_allocated(world: World, mm: Mm) -> bool:
         ),
         some(world.all(Killer), lambda killer: both(killer.holds_mm_count, chosen_mm(world, killer, mm))),
         some(world.all(Mrelease), lambda caller: both(caller.target.mm == mm, caller.holds_mm_count)),
+        mm.counted_by_reaper,
         mm.scanner != Scanner.ABSENT,
     )
 
@@ -138,13 +139,15 @@ def will_free_mem(world: World, task: Task) -> bool:
     """task_will_free_mem: it has an mm without MMF_OOM_SKIP, and every user of that mm is dying.
 
     The kernel returns early where mm_users <= 1; then no other process can share the mm, so the
-    early return gives the same answer.
+    early return gives the same answer. A kernel thread that called use_mm counts as a user that is not
+    dying.
     """
     mm = task.process.mm
     return both(
         task.has_mm,
         dying(world, task),
         negate(mm.oom_skip),
+        negate(some(world.all(Fault), lambda fault: both(fault.mm == mm, fault.kernel_thread, fault.pins))),
         every(
             world.all(Process),
             lambda other: either(

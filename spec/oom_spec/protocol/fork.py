@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, full, negate, requires, step, when
+from oom_spec.language import Verified, World, begin, full, negate, requires, step, when
 from oom_spec.protocol.derived import read_lock_free, users_left, write_lock_free
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import ForkAt, MmputAt, WalkerAt
@@ -21,13 +21,14 @@ from oom_spec.protocol.state import Excuse, Executor, Fork, Mm, Presence, Walker
 
 MARKER = "d24062914837"
 CAREFUL = "64c37e134b12"
+SWAPOFF_ASKS = "1367da7eb875"
 WHERE_IT_FAILS = "which allocation fails"
 
 dup_mmap = partial(step, Fork, kernel="kernel/fork.c:dup_mmap")
 dup_mm = partial(step, Fork, kernel="kernel/fork.c:dup_mm")
-uprobes = partial(step, Walker, kernel="kernel/events/uprobes.c:register_for_each_vma")
-swapoff = partial(step, Walker, kernel="mm/swapfile.c:unuse_mm")
-walker = partial(step, Walker, kernel="kernel/fork.c:mmput")
+uprobes = partial(step, Walker, kernel="kernel/events/uprobes.c:register_for_each_vma", verified=Verified.MAIL)
+swapoff = partial(step, Walker, kernel="mm/swapfile.c:unuse_mm", verified=Verified.MAIL)
+walker = partial(step, Walker, kernel="kernel/events/uprobes.c, mm/swapfile.c:walker", verified=Verified.MAIL)
 
 
 @dup_mm(at=ForkAt.IDLE, then=ForkAt.COPY, call="mmap_write_lock_nested", waits=True, environment=True, commit=MARKER)
@@ -53,9 +54,9 @@ def copy_fails(fork: Fork) -> None:
     """No memory, or a fatal signal for the parent."""
 
 
-def has_copies(fork: Fork) -> bool:
-    """Some entry of the tree is a VMA of the child."""
-    return fork.child.vmas == Presence.PRESENT
+def has_vmas(mm: Mm) -> bool:
+    """Some entry of the tree is a VMA of its own."""
+    return mm.vmas == Presence.PRESENT
 
 
 @dup_mmap(
@@ -80,7 +81,7 @@ def marks_failure(fork: Fork) -> None:
 )
 def needs_no_marker(fork: Fork) -> None:
     """It failed on the last VMA or after it: every entry is the child's own."""
-    requires(has_copies(fork), Guard.HAS_VMAS)
+    requires(has_vmas(fork.child), Guard.HAS_VMAS)
 
 
 @dup_mmap(at=ForkAt.WRITE_UNLOCK, then=ForkAt.MMPUT, call="mmap_write_unlock", commit=MARKER)
@@ -130,7 +131,7 @@ def marks_failure_carefully(fork: Fork) -> None:
 )
 def needs_no_marker_carefully(fork: Fork) -> None:
     """Every entry is the child's own: MMF_OOM_SKIP is not set."""
-    requires(has_copies(fork), Guard.HAS_VMAS)
+    requires(has_vmas(fork.child), Guard.HAS_VMAS)
 
 
 @dup_mmap(at=ForkAt.SET_SKIP, then=ForkAt.SET_UNSTABLE, call="set_bit(MMF_OOM_SKIP)", commit=CAREFUL)
@@ -163,7 +164,7 @@ def fork_sets_unstable(fork: Fork) -> None:
 def uprobes_finds_mm(world: World, walker: Walker) -> None:
     """A VMA of the mm is in the file's i_mmap. dup_mmap_sem keeps this apart from dup_mmap itself."""
     requires(negate(walker.swapoff), Guard.SCENARIO)
-    requires(walker.mm.vmas == Presence.PRESENT, Guard.HAS_VMAS)
+    requires(has_vmas(walker.mm), Guard.HAS_VMAS)
     requires(walker.mm.writer != Writer.FORKER, Guard.WRITE_LOCK_FREE)
     pins_mm(world, walker)
 
@@ -185,12 +186,12 @@ def pins_mm(world: World, walker: Walker) -> None:
 def swapoff_finds_mm(world: World, walker: Walker) -> None:
     """The mm is on the mmlist as soon as a swap entry was copied."""
     requires(walker.swapoff, Guard.SCENARIO)
-    requires(walker.mm.vmas == Presence.PRESENT, Guard.HAS_VMAS)
+    requires(has_vmas(walker.mm), Guard.HAS_VMAS)
     pins_mm(world, walker)
 
 
 def uprobes_takes_lock(world: World, walker: Walker) -> None:
-    """mmap_write_lock. That a waiting writer delays readers is left out: nobody reads this mm but swapoff."""
+    """mmap_write_lock. That readers queue behind it while it waits is left out: a foreign writer shows that."""
     requires(negate(walker.swapoff), Guard.SCENARIO)
     requires(write_lock_free(world, walker.mm), Guard.WRITE_LOCK_FREE)
     walker.mm.writer = Writer.WALKER
@@ -223,7 +224,7 @@ def uprobes_locks_to_check(world: World, walker: Walker) -> None:
     uprobes_takes_lock(world, walker)
 
 
-@swapoff(at=WalkerAt.READ_LOCK, then=WalkerAt.CHECK_STABLE, call="mmap_read_lock", waits=True)
+@swapoff(at=WalkerAt.READ_LOCK, then=WalkerAt.CHECK_STABLE, call="mmap_read_lock", waits=True, commit=SWAPOFF_ASKS)
 def swapoff_locks_to_check(walker: Walker) -> None:
     """The test comes under the lock."""
     swapoff_takes_lock(walker)

@@ -53,6 +53,8 @@ class Guard(Enum):
     NO_NOTIFIERS = "the mm has no mmu notifiers"
     MMAP_NULL = "mm->mmap is NULL"
     MMAP_NOT_NULL = "mm->mmap is not NULL"
+    EXIT_LOCKED = "exit_mmap holds mmap_sem for writing"
+    EXIT_NOT_LOCKED = "exit_mmap does not hold mmap_sem"
     OOM_LOCK_FREE = "nobody holds oom_lock"
     OOM_LOCK_TAKEN = "somebody holds oom_lock"
     ATTEMPTS_LEFT = "fewer than MAX_OOM_REAP_RETRIES attempts were made"
@@ -111,8 +113,8 @@ class Guard(Enum):
     TIMER_NOT_ARMED = "oom_reaper_timer is not armed"
     NOT_REAPABLE = "MMF_OOM_NOT_REAPABLE is set"
     NOT_NOT_REAPABLE = "MMF_OOM_NOT_REAPABLE is clear"
-    OOM_GROUP = "memory.oom.group is set, and a task of the cgroup is not killed yet"
-    NO_OOM_GROUP = "memory.oom.group is clear, or all tasks of the cgroup are killed"
+    OOM_GROUP = "memory.oom.group is set for the victim's cgroup"
+    NO_OOM_GROUP = "memory.oom.group is clear"
     HALF_BUILT = "the tree has an XA_ZERO entry"
     NOT_HALF_BUILT = "the tree has no XA_ZERO entry"
     PTE_EMPTY = "the PTE is empty"
@@ -120,6 +122,13 @@ class Guard(Enum):
     AT_WATCHED = "the fault is at the address that is watched"
     NOT_AT_WATCHED = "the fault is somewhere else"
     FAULT_KIND = "the scenario's fault is of this kind"
+    SPARED = "it is not killed: global init, or a process with oom_score_adj at OOM_SCORE_ADJ_MIN"
+    NOT_SPARED = "it is neither global init nor has it oom_score_adj at OOM_SCORE_ADJ_MIN"
+    ADJ_MIN = "oom_score_adj is OOM_SCORE_ADJ_MIN"
+    NOT_ADJ_MIN = "oom_score_adj is not OOM_SCORE_ADJ_MIN"
+    KTHREAD_SHARES = "a kernel thread uses the victim's mm"
+    EVERY_USER_DYING = "every process that uses the mm is dying, or nobody else does"
+    NOT_EVERY_USER_DYING = "some process that uses the mm is not dying"
 
 
 @unique

@@ -157,6 +157,7 @@ class Mm(Object):
     scanner = choice("ksmd (which has a slot for it) or khugepaged on this mm.", Scanner)
 
     pinned_by_reaper = flag("The reaper holds an mm_users reference.")
+    counted_by_reaper = flag("The reaper holds an mm_count reference (v4.8).")
     pinned_by_mark = flag("mark_oom_victim holds an mm_users reference (a proposal of 2017-06-16).")
     pinned_by_fork = flag("The parent that builds this mm in fork holds its first mm_users.")
     foreign_users = count("Anonymous holders of mm_users.", upto="foreign_users")
@@ -195,6 +196,7 @@ class Process(Object):
     oom_mm = flag("A marked victim: signal->oom_mm is set; until v4.8, some thread's TIF_MEMDIE.")
     oom_mm_counted = flag("signal->oom_mm holds its mm_count.")
     frozen = per("Task", flag("That thread of it is frozen: it acts on no signal."))
+    oom_score_adj_min = flag("oom_score_adj is OOM_SCORE_ADJ_MIN, set by the reaper (v4.6): its badness is 0.")
     mark_cleared = flag("It was marked once, and is not any more (until v4.8).", history=True)
 
 
@@ -253,6 +255,7 @@ class Reaper(Object):
     attempts = count("Failed attempts on this job; the bound is MAX_OOM_REAP_RETRIES.", upto="retries")
     holds_oom_lock = flag("It holds oom_lock.")
     incomplete = flag("A notifier refused a non-blocking call in this pass (v4.19 on).")
+    in_mmput = flag("It is inside __mmput (v4.6).")
 
     passed = flag("It completed a pass since it dequeued its job.", history=True)
     found_no_users = flag("An attempt since then found mm_users 0.", history=True)

@@ -7,9 +7,10 @@ import difflib
 from oom_spec.language import Scenario, UnknownNameError
 from oom_spec.scenarios.crowded_worlds import CROWDED_WORLDS
 from oom_spec.scenarios.fault_worlds import FAULT_WORLDS
+from oom_spec.scenarios.release_worlds import RELEASE_WORLDS
 from oom_spec.scenarios.worlds import BASIC_WORLDS
 
-SCENARIOS: tuple[Scenario, ...] = (*BASIC_WORLDS, *FAULT_WORLDS, *CROWDED_WORLDS)
+SCENARIOS: tuple[Scenario, ...] = (*BASIC_WORLDS, *FAULT_WORLDS, *CROWDED_WORLDS, *RELEASE_WORLDS)
 
 
 def find_scenario(name: str) -> Scenario:

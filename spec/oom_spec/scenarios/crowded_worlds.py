@@ -14,6 +14,7 @@ from oom_spec.scenarios.worlds import (
     killer,
     limits,
     process,
+    second_victim,
     victim_mm,
     world,
 )
@@ -53,6 +54,44 @@ INIT_AND_SHARER = Scenario(
     bounds=bounds(),
     ends=bystander_picked,
     ends_text="the bystander is picked",
+    limits=limits(1, ONE_THREAD),
+)
+
+EXITING_SHARER = Scenario(
+    id="exiting-sharer",
+    why="The victim exits by itself while a process that shares its mm lives on.",
+    objects=world(
+        REAPER,
+        killer(eligible=("P1", "P2")),
+        victim_mm(),
+        process("P1", "mm0", may_exit=True),
+        process("P3", "mm0", never_exits=True),
+        BYSTANDER,
+    ),
+    bounds=bounds(),
+    ends=second_victim,
+    ends_text="the bystander is picked",
+    limits=limits(1, ONE_THREAD),
+)
+
+EXEC_FOREIGN = Scenario(
+    id="exec-foreign-user",
+    why="The victim goes through execve while somebody else still holds mm_users of the old mm.",
+    objects=world(REAPER, killer(eligible=("P1",)), victim_mm(foreign_users=1), process("P1", "mm0", may_exec=True)),
+    bounds=bounds(users=1),
+    limits=limits(1, ONE_THREAD, "the fresh mm of the execve is left out"),
+)
+
+VOLUNTARY_KINDS = Scenario(
+    id="voluntary-memory-kinds",
+    why="A process with mlocked and unreapable memory may exit by itself, victim or not.",
+    objects=world(
+        REAPER,
+        killer(eligible=("P1",)),
+        victim_mm(mlocked=1, vm_locked=True, unreapable=1),
+        process("P1", "mm0", may_exit=True),
+    ),
+    bounds=bounds(),
     limits=limits(1, ONE_THREAD),
 )
 
@@ -146,6 +185,9 @@ CROWDED_WORLDS = (
     LAST_ATTEMPT,
     VOLUNTARY_THREADS,
     INIT_AND_SHARER,
+    EXITING_SHARER,
+    EXEC_FOREIGN,
+    VOLUNTARY_KINDS,
     MEMCG_ALONE,
     MEMCG_THREADS,
     OOM_GROUP,
