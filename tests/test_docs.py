@@ -3,6 +3,9 @@
 A fenced `console` block holds commands (``$ oomspec ...``) and lines that must occur in the real output, in
 order. A line ``...`` stands for any lines, and ``...`` inside a line for any text. ``$ echo $?`` and a number
 give the exit status of the command before it; without it the status must be 0. Runs of spaces count as one.
+
+A page with a block that names a file (``python my-patch.py``) is a story: all its commands run in one empty
+folder, in order, and such a block writes its file there when its turn comes.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.is_file()]
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*) *([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 STATUS = "echo $?"
 SECONDS = 60
@@ -39,8 +42,13 @@ class Shown:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The contents of the fenced blocks of one language."""
-    return [body for found, body in FENCE.findall(text) if found == language]
+    """The contents of the fenced blocks of one language that are no files."""
+    return [body for found, file, body in FENCE.findall(text) if found == language and not file]
+
+
+def files_of(text: str) -> list[tuple[str, str]]:
+    """The files that the blocks of a page write, by name, in order."""
+    return [(file, body) for _, file, body in FENCE.findall(text) if file]
 
 
 def commands_of(page: str, text: str) -> Iterator[Shown]:
@@ -80,13 +88,13 @@ def missing(lines: tuple[str, ...], output: str) -> str | None:
     return None
 
 
-@cache
-def run(command: str) -> tuple[int, str, str]:
+def run_in(folder: Path, command: str) -> tuple[int, str, str]:
     """Exit status, output and messages of a command, in a process of its own."""
+    found = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-m", "oomspec", *shlex.split(command)[1:]],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": found},
         capture_output=True,
         text=True,
         check=False,
@@ -95,14 +103,39 @@ def run(command: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@cache
+def run(command: str) -> tuple[int, str, str]:
+    """The same in the repository, once."""
+    return run_in(ROOT, command)
+
+
+STORIES = [page for page in PAGES if files_of(page.read_text("utf-8"))]
+
+
 def all_commands() -> list[Shown]:
-    """Every command that some page shows."""
-    return [shown for page in PAGES for shown in commands_of(page.name, page.read_text("utf-8"))]
+    """Every command that some page shows, but for the stories."""
+    pages = [page for page in PAGES if page not in STORIES]
+    return [shown for page in pages for shown in commands_of(page.name, page.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("shown", all_commands(), ids=lambda shown: f"{shown.page}: {shown.command}")
 def test_commands_do_what_the_pages_show(shown: Shown) -> None:
-    status, output, messages = run(shown.command)
+    check(shown, run(shown.command))
+
+
+@pytest.mark.parametrize("page", STORIES, ids=lambda page: page.name)
+def test_a_story_can_be_followed_from_start_to_end(page: Path, tmp_path: Path) -> None:
+    for block in FENCE.finditer(page.read_text("utf-8")):
+        _, file, body = block.groups()
+        if file:
+            (tmp_path / file).write_text(body, "utf-8")
+        for shown in commands_of(page.name, block[0]):
+            check(shown, run_in(tmp_path, shown.command))
+
+
+def check(shown: Shown, done: tuple[int, str, str]) -> None:
+    """A command did what its page shows."""
+    status, output, messages = done
     assert status == shown.status, f"{shown.page}: {shown.command} exits with {status}\n{output}{messages}"
     lost = missing(shown.lines, output)
     assert lost is None, f"{shown.page}: the output of `{shown.command}` has no {lost!r} in that place\n{output}"
@@ -157,6 +190,12 @@ def test_a_block_gives_commands_lines_and_statuses() -> None:
         Shown("page", "oomspec eras", ("E4", "..."), 0),
         Shown("page", "oomspec check a b", (), 1),
     ]
+
+
+def test_a_block_that_names_a_file_is_no_other_block() -> None:
+    text = "```python mine.py\nx = 1\n```\n\n```python\ny = 2\n```\n"
+    assert files_of(text) == [("mine.py", "x = 1\n")]
+    assert blocks(text, "python") == ["y = 2\n"]
 
 
 def test_a_block_without_a_command_or_with_another_one_is_an_error() -> None:

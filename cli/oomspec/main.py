@@ -25,6 +25,10 @@ COMMANDS = {
     "explain": ("explaining", "Draw the shortest race that breaks a property."),
     "replay": ("replaying", "Read a race diagram and ask whether an era allows it."),
     "explore": ("exploring", "Explore an era in a scenario: states, depth, step coverage."),
+    "new-era": ("new_era", "Write a commented file for a patch of your own."),
+    "diff": ("diffing", "Compare two eras: steps, and the shortest behaviour that one allows and the other forbids."),
+    "mutate": ("mutating", "Mutate an era's steps and say which property notices."),
+    "runs": ("running", "Check the possible and impossible runs written beside the eras."),
 }
 
 EPILOG = """\b
@@ -34,7 +38,8 @@ Examples:
   oomspec matrix v4.12 v4.14       two eras against all properties
   oomspec claims                   the mail, decided
 
-An ERA is an id (E4), a release (v4.12, 4.12) or a proposal's name (hocko-2017-07-24).
+An ERA is an id (E4), a release (v4.12, 4.12), a proposal's name (hocko-2017-07-24)
+or the file of a patch of your own (./my-patch.py; `oomspec new-era` writes one).
 A PROPERTY is an id (N1s), a family (N1) or a name; `all` means all.
 
 Exit status: 0 holds or agrees, 1 violated or differs, 2 bad usage or input, 3 unknown, 4 internal error."""
@@ -58,7 +63,7 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"oomspec.commands.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,6 +80,47 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def warn(text: str) -> None:
+    """One line on standard error that is no error."""
+    click.echo(f"oomspec: {text}", err=True)
+
+
+def width_of_page() -> int:
+    """How many columns a table may have: those of the terminal, or ``$COLUMNS``; 120 where nobody says."""
+    return max(60, shutil.get_terminal_size((120, 24)).columns)
+
+
+def in_blocks(widths: Sequence[int], families: Sequence[str], room: int) -> list[list[int]]:
+    """Columns of these ``widths`` dealt out to tables that are no wider than ``room``.
+
+    A family of columns is kept in one table where it fits in one; a gap of 1 is between columns, of 3 between families.
+    """
+    groups: list[list[int]] = []
+    for number, family in enumerate(families):
+        if groups and families[groups[-1][0]] == family:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    blocks: list[list[int]] = []
+    left = 0
+    for group in groups:
+        needed = sum(widths[number] + 1 for number in group) + 2
+        if blocks and needed <= left:
+            blocks[-1] += group
+            left -= needed
+            continue
+        blocks.append([])
+        left = room
+        for number in group:
+            if blocks[-1] and widths[number] + 1 > left:
+                blocks.append([])
+                left = room
+            blocks[-1].append(number)
+            left -= widths[number] + 1
+        left -= 2
+    return blocks
+
+
 def status_of(words: list[Word]) -> int:
     """Exit status of several verdicts: a violation outweighs an unknown."""
     statuses = {word.exit_status for word in words}
@@ -86,15 +128,18 @@ def status_of(words: list[Word]) -> int:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """A progress display on standard error: a bar on a terminal, a line now and then otherwise."""
+def progress_bar(title: str, *, says_time_left: bool = False) -> Iterator[Progress]:
+    """A progress display on standard error: a bar on a terminal, a line now and then otherwise.
+
+    ``says_time_left``: what is reported says it already.
+    """
     if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "", "dumb"):
-        yield from _bar(title)
+        yield from _bar(title, says_time_left)
     else:
         yield from _lines(title)
 
 
-def _bar(title: str) -> Iterator[Progress]:
+def _bar(title: str, says_time_left: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Display
@@ -103,7 +148,7 @@ def _bar(title: str) -> Iterator[Progress]:
         TextColumn(title),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        *([] if says_time_left else [TimeRemainingColumn()]),
         TextColumn("{task.description}"),
     )
     # No thread refreshes it: the worker processes are forked while it is shown.

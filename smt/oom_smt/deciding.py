@@ -62,13 +62,15 @@ class Decision:
         options: Options | None = None,
         *,
         progress: Callable[[str], None] = lambda text: None,
+        instance: Instance | None = None,
     ) -> None:
+        """``instance``: the era in the scenario, where it is made already."""
         self.era = era
         self.scenario = scenario
         self.options = options or Options()
         self.progress = progress
         self.started = time.monotonic()
-        self.instance = Instance(era, scenario)
+        self.instance = instance or Instance(era, scenario)
         self.absent = {p.id: why_not(era, p) for p in properties}
         self.properties = [p for p in properties if not self.absent[p.id]]
         self.all_properties = properties
@@ -339,9 +341,10 @@ def decide(
     options: Options | None = None,
     *,
     progress: Callable[[str], None] = lambda text: None,
+    instance: Instance | None = None,
 ) -> list[Verdict]:
-    """The verdicts of ``properties`` for ``era`` in ``scenario``."""
-    decision = Decision(era, scenario, properties, options, progress=progress)
+    """The verdicts of ``properties`` for ``era`` in ``scenario``; ``instance`` is the two of them, if made already."""
+    decision = Decision(era, scenario, properties, options, progress=progress, instance=instance)
     decision.ask_z3()
     return decision.verdicts()
 

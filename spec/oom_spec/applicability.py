@@ -10,7 +10,9 @@ import attrs
 
 from oom_spec.instances import Instance
 from oom_spec.language.eras import Era
+from oom_spec.language.objects import Object
 from oom_spec.language.properties import Property
+from oom_spec.language.scenarios import Scenario
 from oom_spec.language.terms import Op
 from oom_spec.scenarios.gallery import GALLERY
 
@@ -48,3 +50,16 @@ def why_not(era: Era, subject: Property) -> str:
         if (declared.qualified, plain) not in found.assigned:
             return subject.absent or f"no step of {era.id} sets {declared.qualified} to {plain}"
     return ""
+
+
+@cache
+def _acting(era: Era) -> frozenset[type[Object]]:
+    return frozenset(each.actor for each in era.steps)
+
+
+def irrelevant(era: Era, scenario: Scenario) -> str:
+    """Why ``scenario`` says nothing new of ``era``, so that it is not run there; empty where it does."""
+    if not scenario.about:
+        return ""
+    missing = [kind.__name__ for kind in scenario.about if kind not in _acting(era)]
+    return f"no step of {era.id} acts for {' or '.join(missing)}" if missing else ""

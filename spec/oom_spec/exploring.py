@@ -70,11 +70,8 @@ class Lookout:
         self.watches = list(watches)
         self.judge: Judge = judge(generated.packing, [w.condition for w in self.watches])
 
-    def __call__(self, state: int, depth: int, path: int | None) -> None:
-        """Record what holds for the first time."""
-        met = self.judge(state)
-        if met is None:
-            return
+    def record(self, met: object, state: int, depth: int, path: int | None) -> None:
+        """Note what holds for the first time: ``met`` is what `judge` gave for ``state``."""
         assert isinstance(met, list)
         for number in met:
             watch = self.watches[number]
@@ -183,7 +180,12 @@ class Exploration:
         successors = self.generated.successors
         parents = self.parents
         parents[start] = None
-        on_state(start, 0, None)
+        judge_state = on_state.judge
+        met = judge_state(start)
+        if met is not None:
+            on_state.record(met, start, 0, None)
+            judge_state = on_state.judge
+        judge_path = {number: lookout.judge for number, lookout in on_path.items()}
         level = [start]
         edges = self.edges
         taken = self.taken
@@ -200,13 +202,22 @@ class Exploration:
                     edges[state] = reached
                 for target, number in reached:
                     taken.add(number)
-                    lookout = on_path.get(number)
-                    if lookout is not None:
-                        lookout(state, depth, number)
+                    if number in judge_path:
+                        met = judge_path[number](state)
+                        if met is not None:
+                            lookout = on_path[number]
+                            lookout.record(met, state, depth, number)
+                            if lookout.watches:
+                                judge_path[number] = lookout.judge
+                            else:
+                                del judge_path[number]
                     if target not in parents:
                         parents[target] = (state, number)
                         following.append(target)
-                        on_state(target, depth, None)
+                        met = judge_state(target)
+                        if met is not None:
+                            on_state.record(met, target, depth, None)
+                            judge_state = on_state.judge
             if following:
                 self.depth = depth
             level = following

@@ -88,9 +88,7 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
         future[state] = mark
     rest = _below_all(reversed(exploration.parents), future)
     _spread(rest, {state: [target for target, _ in edges[state]] for state in rest}, future)
-    wrong = {
-        mark for mark in set(future.values()) if everybody & ~mark and not (mark >> 2 * width) & ~(mark >> width)
-    }
+    wrong = {mark for mark in set(future.values()) if everybody & ~mark and not (mark >> 2 * width) & ~(mark >> width)}
     for state in exploration.parents:
         if future[state] in wrong and state not in ends:
             missing = everybody & ~future[state]

@@ -101,7 +101,8 @@ def find_lasso(exploration: Exploration, subject: Property) -> Lasso | None:
     edges = edges_of(exploration)
     final = final_states(exploration)
     pending = judge(exploration.packing, [never_where(exploration.instance, subject)])
-    waiting = {s for s in exploration.parents if pending(s) is not None and final(s) is None}
+    # only a state without steps can be a proper end
+    waiting = {s for s in exploration.parents if pending(s) is not None and (edges.get(s) or final(s) is None)}
     if not waiting:
         return None
     graph = _Graph(edges, _Fairness(exploration, subject), waiting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from enum import Enum, unique
+from typing import Any
 
 import attrs
 
@@ -65,6 +66,8 @@ class Verdict:
     """Why it is unknown, vacuous or not applicable."""
     touched: bool = True
     """The antecedent was reached, so the scenario says something about the property."""
+    same_as: str = ""
+    """The era that does just the same in this scenario, and that this was computed for; empty if for this one."""
 
     @builtins.property
     def text(self) -> str:
@@ -100,6 +103,45 @@ class Verdict:
             "expected": expected,
         }
 
+    def as_stored(self) -> dict[str, object]:
+        """All fields as JSON can hold them, exactly: what `from_stored` reads back."""
+        found = attrs.asdict(self, recurse=False)
+        found["word"] = self.word.value
+        found["strict"] = None if self.strict is None else self.strict.value
+        for name in ("aliases", "checked_by", "limits", "run"):
+            found[name] = list(found[name])
+        found["excuses"] = dict(self.excuses)
+        found["excuse_runs"] = {name: list(run) for name, run in self.excuse_runs.items()}
+        return found
+
+    @classmethod
+    def from_stored(cls, found: Mapping[str, Any]) -> Verdict:
+        """The verdict behind what `as_stored` gave.
+
+        Raises `ValueError` for anything else: a field too many or too few, a word or a type that no verdict has.
+        """
+        wanted = {field.name for field in attrs.fields(cls)}
+        if set(found) != wanted:
+            raise ValueError(f"not the fields of a verdict: {sorted(set(found) ^ wanted)}")
+        strict = found["strict"]
+        verdict = cls(
+            **{
+                **found,
+                "word": Word(found["word"]),
+                "strict": None if strict is None else Word(strict),
+                **{name: tuple(found[name]) for name in ("aliases", "checked_by", "limits", "run")},
+                "excuse_runs": {name: tuple(run) for name, run in dict(found["excuse_runs"]).items()},
+            }
+        )
+        numbers = (verdict.depth, verdict.bound, verdict.strict_depth, *verdict.excuses.values())
+        names = (verdict.era, verdict.property, verdict.scenario, verdict.method, verdict.reason, verdict.same_as)
+        texts = [*names, *verdict.aliases, *verdict.checked_by, *verdict.limits, *verdict.run]
+        if not all(number is None or type(number) is int for number in numbers):
+            raise ValueError("a depth is no whole number")
+        if not all(type(text) is str for text in texts) or type(verdict.touched) is not bool:
+            raise ValueError("a text or a truth value is none")
+        return verdict
+
 
 @attrs.frozen(eq=False)
 class Cell:
@@ -118,7 +160,7 @@ class Cell:
     @builtins.property
     def leading(self) -> Verdict:
         """The verdict that decides the cell: the shortest violation, else the worst word."""
-        candidates = self.touching or list(self.verdicts)
+        candidates = self.touching or list(self.verdicts) or [self._nothing]
         order = list(Word)
         return min(
             candidates,
@@ -127,12 +169,32 @@ class Cell:
 
     @builtins.property
     def word(self) -> Word:
-        """The verdict of the cell."""
-        if all(v.word is Word.NOT_APPLICABLE for v in self.verdicts):
+        """The verdict of the cell; vacuous where no scenario has anything to say of it."""
+        if self.verdicts and all(v.word is Word.NOT_APPLICABLE for v in self.verdicts):
             return Word.NOT_APPLICABLE
         if not self.touching:
             return Word.UNKNOWN if any(v.reason == MID_PROTOCOL for v in self.verdicts) else Word.VACUOUS
         return self.leading.word
+
+    @builtins.property
+    def _nothing(self) -> Verdict:
+        """Where no scenario was run."""
+        return Verdict(
+            era=self.era,
+            aliases=self.aliases,
+            property=self.property,
+            scenario="",
+            word=Word.VACUOUS,
+            method="none",
+            reason="no scenario is run in this era",
+            touched=False,
+        )
+
+    @builtins.property
+    def depends_on_scenario(self) -> bool:
+        """It is violated in some scenario that says something about it, and holds in another."""
+        words = {v.word is Word.VIOLATED for v in self.touching}
+        return len(words) == 2
 
     @builtins.property
     def violated_in(self) -> dict[str, int]:

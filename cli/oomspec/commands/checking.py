@@ -6,13 +6,15 @@ import time
 
 import click
 
-from oom_smt.deciding import Options, decide
+from oom_smt.cache import open_cache
+from oom_smt.matrix import Matrix
 from oom_spec.eras import find_era
 from oom_spec.manifest import expected_cell
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import SCENARIOS, find_scenario
-from oom_spec.verdicts import Cell, Verdict, Word
-from oomspec.output import Seconds, coloured, json_line, progress_bar, status_of, wrapped
+from oom_spec.verdicts import Cell, Word
+from oomspec.advising import say_advice
+from oomspec.output import Seconds, coloured, json_line, progress_bar, status_of, warn, wrapped
 
 
 @click.command()
@@ -29,6 +31,8 @@ from oomspec.output import Seconds, coloured, json_line, progress_bar, status_of
 @click.option("--scenario", "scenario_name", metavar="NAME", help="Only this scenario.  [default: all]")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Give up with `unknown` after this time.")
 @click.option("--z3-seconds", type=Seconds(), default=10.0, show_default=True, help="Z3's share for one scenario.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]")
+@click.option("--no-cache", is_flag=True, help="Compute everything anew, and keep nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each scenario's verdict.")
 @click.option("-v", "--verbose", is_flag=True, help="Every scenario, and what checked it.")
 def check(
@@ -39,6 +43,8 @@ def check(
     scenario_name: str | None,
     timeout: float | None,
     z3_seconds: float,
+    jobs: int | None,
+    no_cache: bool,
     as_json: bool,
     verbose: bool,
 ) -> int:
@@ -53,24 +59,28 @@ def check(
       oomspec check v4.12 N1s --method bounded --bound 20 --scenario marked
     """
     chosen_era = find_era(era)
+    say_advice(chosen_era)
     subjects = tuple(dict.fromkeys(p for name in properties for p in find_properties(name)))
     scenarios = [find_scenario(scenario_name)] if scenario_name else [s for s in SCENARIOS if not s.slow]
-    deadline = None if timeout is None else time.monotonic() + timeout
-    found: dict[str, list[Verdict]] = {p.id: [] for p in subjects}
-    with progress_bar(f"check {chosen_era.id}") as progress:
-        for done, scenario in enumerate(scenarios, 1):
-            left = z3_seconds if deadline is None else max(0.0, min(z3_seconds, deadline - time.monotonic()))
-            options = Options(
-                explore=method != "bounded",
-                bounded=method != "explore",
-                bound=bound,
-                z3_seconds=left,
-                deadline=deadline,
-            )
-            for verdict in decide(chosen_era, scenario, subjects, options):
-                found[verdict.property].append(verdict)
-            progress(done, len(scenarios), scenario.id)
-    cells = [Cell(chosen_era.id, chosen_era.aliases, name, verdicts) for name, verdicts in found.items()]
+    table = Matrix(
+        [chosen_era],
+        subjects,
+        scenarios,
+        jobs or 0,
+        0.0 if method == "explore" else z3_seconds,
+        None if no_cache else open_cache(warn),
+        None if timeout is None else time.monotonic() + timeout,
+        everywhere=scenario_name is not None,
+    )
+    interrupted = False
+    with progress_bar(f"check {chosen_era.id}", says_time_left=True) as progress:
+        try:
+            table.run_once(progress, explore=method != "bounded", bound=bound)
+        except KeyboardInterrupt:
+            interrupted = True
+    if table.cache is not None:
+        table.cache.close()
+    cells = list(table.cells().values())
     for cell in cells:
         expected = expected_cell(cell.era, cell.property)
         if as_json:
@@ -78,6 +88,10 @@ def check(
                 json_line(verdict.as_json(None if expected is None else expected.text))
         else:
             _print_cell(cell, verbose)
+    for text in table.lost:
+        warn(f"lost: {text}")
+    if interrupted:
+        raise KeyboardInterrupt
     return status_of([cell.word for cell in cells])
 
 

@@ -37,6 +37,7 @@ from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.scenarios.gallery import GALLERY
 from oom_spec.traces import Run, run_of, to_json
 from oom_spec.verdicts import Cell, Verdict
+from oomspec.advising import say_advice
 from oomspec.output import Progress, Seconds, counted, json_line, progress_bar, titled, wrapped
 
 FIRST = ("marked", "single")
@@ -95,6 +96,7 @@ def diff(
       oomspec diff v4.12 rientjes-2017-06-14 --observe skip,kills --scenario blocked-aio
     """
     eras = find_era(old), find_era(new)
+    say_advice(*eras)
     observables = find_observables(name.strip() for name in observe.split(",") if name.strip())
     if not observables:
         raise SpecError("nothing to observe: name at least one of " + ", ".join(each.name for each in OBSERVABLES))

@@ -18,6 +18,7 @@ from oom_spec.properties import find_properties
 from oom_spec.replay_tests import to_pytest
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.traces import Run, run_to, to_itf, to_json
+from oomspec.advising import say_advice
 from oomspec.output import json_line, titled
 
 FORMS = ["text", "json", "itf", "svg", "pytest"]
@@ -53,6 +54,7 @@ def explain(
       oomspec explain hocko-2017-07-24 N2r --excuse
     """
     chosen = find_era(era)
+    say_advice(chosen)
     subjects = find_properties(name_of_property)
     if len(subjects) != 1:
         raise SpecError(f"{name_of_property!r} means {', '.join(p.id for p in subjects)}: name one of them")

@@ -8,6 +8,7 @@ from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration
 from oom_spec.instances import Instance
 from oom_spec.scenarios import SCENARIOS, find_scenario
+from oomspec.advising import say_advice, say_untaken
 from oomspec.output import json_line, progress_bar
 
 
@@ -25,6 +26,7 @@ def explore(era: str, name: str | None, untaken: bool, as_json: bool) -> int:
       oomspec explore v4.12 --scenario sharer --untaken
     """
     chosen = find_era(era)
+    say_advice(chosen)
     scenarios = [find_scenario(name)] if name else [s for s in SCENARIOS if not s.slow]
     never = dict.fromkeys(each.id for each in chosen.steps)
     truncated = False
@@ -63,6 +65,7 @@ def explore(era: str, name: str | None, untaken: bool, as_json: bool) -> int:
                     f"{scenario.id:18}{found.states:9}{found.transitions:13}{found.depth:7}{speed:10}"
                     f"{found.packing.bits:6}{taken:6} of {len(chosen.steps)}{mark}"
                 )
+    say_untaken(chosen, never, [scenario.id for scenario in scenarios])
     if not as_json:
         click.echo(f"steps that nothing takes: {len(never)} of {len(chosen.steps)}")
         if untaken:

@@ -16,6 +16,7 @@ from oom_spec.matching import Match, match
 from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.reading import read_diagram
 from oom_spec.scenarios import find_scenario
+from oomspec.advising import say_advice
 from oomspec.output import counted, json_line, titled, wrapped
 from oomspec.recorded import as_diagram
 
@@ -50,6 +51,7 @@ def replay(file: Path, era: str, name: str | None, dropped: tuple[str, ...], dia
       oomspec explain v4.12 N2r | oomspec replay - --era v4.14
     """
     chosen = find_era(era)
+    say_advice(chosen)
     text = _text(file)
     drawn = as_diagram(text)
     read = read_diagram(drawn)

@@ -20,6 +20,7 @@ class Standing(Enum):
     """What became of the code of an era."""
 
     RELEASED = "released"
+    REPAIRED = "merged, and changed again before the release"
     PROPOSED = "proposed, never merged"
     STRAWMAN = "what somebody feared, never proposed"
 

@@ -340,6 +340,10 @@ class Object:
             return NotImplemented if same is NotImplemented else not same
         return cast(bool, same.negated())
 
+    def __bool__(self) -> bool:
+        kind = type(self).__name__.lower()
+        raise MisuseError(f"`if {kind}` asks nothing: compare it (`{kind} == None`), or ask for one of its fields")
+
     def __hash__(self) -> int:
         if self._term.op is not terms.Op.CONST:
             raise MisuseError("an object of a quantifier has no hash: keep it out of sets and dict keys")

@@ -63,6 +63,8 @@ class World(Object):
 
 def requires(condition: bool, guard: Enum) -> None:
     """The step can be taken only where ``condition`` holds; ``guard`` names the reason."""
+    if not isinstance(guard, Enum):
+        raise MisuseError(f"requires(..., {guard!r}): name the reason by a member of an enum, such as Guard")
     if isinstance(condition, Symbol):
         to_term(condition, terms.BOOL)
         condition.decider.require(condition.term, guard)

@@ -125,8 +125,9 @@ L6 = Property(
 
 
 def marked_and_queued(world: World, mm: Mm) -> bool:
-    """A marked process uses `mm`, the mm was queued, and scans still wait for it."""
-    return both(waits_without_skip(world, mm), mm.was_queued)
+    """A marked process uses `mm`, the mm was queued (or its timer armed), and scans still wait for it."""
+    armed = some(world.all(Task), lambda task: both(task.process.mm == mm, task.timer))
+    return both(waits_without_skip(world, mm), either(mm.was_queued, armed))
 
 
 L1 = Property(

@@ -134,10 +134,12 @@ def structs_allocated(world: World, reaper: Reaper, task: Task) -> bool:
 S7 = Property(
     id="S7",
     name="structs-outlive-the-queue",
-    statement="While a task is queued or being reaped, its task, mm and signal structs stay allocated.",
+    statement=(
+        "While a task is queued (or its timer armed) or being reaped, its task, mm and signal structs stay allocated."
+    ),
     source='26db62f179d1 "oom: keep mm of the killed task available"',
     over=(Reaper, Task),
-    when=lambda world, reaper, task: either(task.queue_depth != 0, reaper.job == task),
+    when=lambda world, reaper, task: either(task.queue_depth != 0, task.timer, reaper.job == task),
     then=structs_allocated,
     needs=((Process.oom_mm_counted, True),),
     absent="no mark keeps the mm: the reaper looks it up by the task in each attempt",

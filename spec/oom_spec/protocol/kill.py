@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from oom_spec.language import Halt, World, both, either, every, negate, requires, some, step
-from oom_spec.protocol.derived import will_free_mem
+from oom_spec.protocol.derived import task_lock_taken, will_free_mem
 from oom_spec.protocol.killer import comes_before
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import KillAt
@@ -21,24 +21,31 @@ mark_victim = partial(step, Killer, kernel="mm/oom_kill.c:mark_oom_victim", bind
 wake_reaper = partial(step, Killer, kernel="mm/oom_kill.c:wake_oom_reaper", binds={"task": "victim"})
 
 
-@kill_process(at=KillAt.VICTIM_WILL_FREE, then=KillAt.DYING_MEMDIE, call="task_will_free_mem(victim)", outcome="yes")
+@kill_process(
+    at=KillAt.VICTIM_WILL_FREE, then=KillAt.DYING_MEMDIE, call="task_will_free_mem(victim)", outcome="yes", waits=True
+)
 def victim_is_dying(world: World, killer: Killer, task: Task) -> None:
     """The chosen task dies by itself: mark and queue it under task_lock, without a signal."""
+    requires(negate(task_lock_taken(world, task)), Guard.TASK_LOCK_FREE)
     requires(will_free_mem(world, task), Guard.DYING)
     killer.holds_task_lock = True
 
 
-@kill_process(at=KillAt.VICTIM_WILL_FREE, then=KillAt.FIND_LOCK, call="task_will_free_mem(victim)", outcome="no")
+@kill_process(
+    at=KillAt.VICTIM_WILL_FREE, then=KillAt.FIND_LOCK, call="task_will_free_mem(victim)", outcome="no", waits=True
+)
 def victim_is_not_dying(world: World, killer: Killer, task: Task) -> None:
     """It must be killed. The test's task_lock is released again: nobody saw it held."""
+    requires(negate(task_lock_taken(world, task)), Guard.TASK_LOCK_FREE)
     requires(negate(will_free_mem(world, task)), Guard.NOT_DYING)
 
 
-@kill_process(at=KillAt.FIND_LOCK, then=KillAt.MMGRAB, call="find_lock_task_mm")
+@kill_process(at=KillAt.FIND_LOCK, then=KillAt.MMGRAB, call="find_lock_task_mm", waits=True)
 def find_lock_task_mm(world: World, killer: Killer, task: Task, thread: Task) -> None:
     """The first thread of the group that has an mm, with its task_lock held from here on."""
     requires(thread.process == task.process, Guard.FIRST_THREAD_WITH_MM)
     requires(thread.has_mm, Guard.FIRST_THREAD_WITH_MM)
+    requires(negate(task_lock_taken(world, thread)), Guard.TASK_LOCK_FREE)
     requires(
         every(
             world.all(Task),

@@ -128,6 +128,20 @@ OOM_GROUP = Scenario(
     limits=limits(1, ONE_THREAD, "the other process of the cgroup never reaches do_exit"),
 )
 
+GROUP_OF_SHARERS = Scenario(
+    id="group-of-sharers",
+    why="memory.oom.group with two processes that share one mm: 9bcdeb51bd7d was found with such a cgroup.",
+    objects=world(
+        REAPER,
+        make(Killer, "killer", memcg=True, oom_group=True, eligible={"P1": True, "P3": True}),
+        victim_mm(),
+        process("P1", "mm0"),
+        process("P3", "mm0", never_exits=True),
+    ),
+    bounds=bounds(),
+    limits=limits(1, ONE_THREAD, "the other process of the cgroup never reaches do_exit"),
+)
+
 TWO_VICTIMS = Scenario(
     id="two-victims",
     why="Two victims in two domains, each killed by its own domain's OOM: the list holds both, last in, first out.",
@@ -191,6 +205,7 @@ CROWDED_WORLDS = (
     MEMCG_ALONE,
     MEMCG_THREADS,
     OOM_GROUP,
+    GROUP_OF_SHARERS,
     TWO_VICTIMS,
     TWO_STUCK,
     LIST_OF_THREE,

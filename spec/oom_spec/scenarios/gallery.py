@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oom_spec.language import Scenario, make
 from oom_spec.protocol.state import Fault, Killer
+from oom_spec.scenarios.release_worlds import GALLERY_OBJECTS
 from oom_spec.scenarios.worlds import REAPER, bounds, killer, process, victim_mm, world
 
 GALLERY = Scenario(
@@ -19,6 +20,7 @@ GALLERY = Scenario(
         process("P3", "mm0"),
         process("init", "mm0", global_init=True),
         make(Fault, "kthread", mm="mm0", kernel_thread=True, pins=True),
+        *GALLERY_OBJECTS,
     ),
     bounds=bounds(users=1),
 )
