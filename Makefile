@@ -28,6 +28,10 @@ check: environment ## run the tests; ARGS go to pytest
 check-slow: environment ## run the slow tests: every graph compared, every exchange of steps
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+.PHONY: mutants
+mutants: environment ## mutate every step of every era: what notices each mutant, why the rest survive
+	$(BIN)/oomspec mutate all $(ARGS)
+
 .PHONY: lint
 lint: environment ## style, format and spelling
 	$(BIN)/ruff check

@@ -58,6 +58,8 @@ class Unrolling:
         self.solver = Solver(logic)
         self.states = [encoding.variables("0")]
         self.choices: list[Expr] = []
+        self.asked: tuple[tuple[Goal, ...], Expr, Expr] | None = None
+        """The goals asked for last, and their violations."""
         self.solver.add(self._at(encoding.initial(start), 0))
 
     def _at(self, value: Expr, frame: int, *, step: bool = False) -> Expr:
@@ -76,15 +78,20 @@ class Unrolling:
         self.states.append(self.encoding.variables(str(frame + 1)))
         self.solver.add(self._at(self.encoding.transition, frame, step=True))
 
-    def violated_at(self, goal: Goal, depth: int) -> Expr:
-        """The run of ``depth`` steps ends with a violation."""
-        parts = []
-        if goal.states:
-            parts.append(self._at(self.encoding.bad_state(goal.states, strict=goal.strict), depth))
-        if goal.steps and depth:
-            bad = self.encoding.bad_step(dict(goal.steps), strict=goal.strict)
-            parts.append(self._at(bad, depth - 1, step=True))
-        return z3.disjoin(parts)
+    def violated_at(self, goals: Sequence[Goal], depth: int) -> Expr:
+        """The run of ``depth`` steps ends with a violation of one of the ``goals``."""
+        in_state, at_step = self._bad(tuple(goals))
+        found = self._at(in_state, depth)
+        return z3.disjoin((found, self._at(at_step, depth - 1, step=True))) if depth else found
+
+    def _bad(self, goals: tuple[Goal, ...]) -> tuple[Expr, Expr]:
+        """The violations of the goals in the state ``now``, and at the step from it: built once, renamed per frame."""
+        if self.asked is None or self.asked[0] != goals:
+            encoding = self.encoding
+            in_state = z3.disjoin(encoding.bad_state(goal.states, strict=goal.strict) for goal in goals)
+            at_step = z3.disjoin(encoding.bad_step(dict(goal.steps), strict=goal.strict) for goal in goals)
+            self.asked = (goals, in_state, at_step)
+        return self.asked[1:]
 
     def run(self, depth: int) -> tuple[Action, ...]:
         """The actions of the model."""
@@ -112,7 +119,7 @@ def confirm(
         if schedule is not None:
             number = z3.vector_value(schedule[step], encoding.width)
             unrolling.solver.add(z3.equals(unrolling.choices[step], number))
-    unrolling.solver.add(unrolling.violated_at(goal, depth))
+    unrolling.solver.add(unrolling.violated_at((goal,), depth))
     answer = unrolling.solver.check(seconds)
     run = unrolling.run(depth) if answer is Answer.SAT else ()
     reason = unrolling.solver.reason() if answer is Answer.UNKNOWN else ""
@@ -154,7 +161,7 @@ class Search:
                 unrolling.extend()
             unrolling.solver.push()
             try:
-                unrolling.solver.add(z3.disjoin(unrolling.violated_at(goal, depth) for goal in goals))
+                unrolling.solver.add(unrolling.violated_at(goals, depth))
                 answer = unrolling.solver.check(left)
                 if answer is Answer.SAT:
                     return said(answer, depth, unrolling.run(depth))

@@ -7,7 +7,7 @@ from oom_spec.protocol import self_reap
 
 E7 = Era(
     id="E7",
-    aliases=("v4.17", "v4.18", "4.17", "4.18"),
+    aliases=("v4.17", "v4.18", "v4.16.y", "4.17", "4.18", "4.16.y"),
     title="v4.17 - v4.18: exit_mmap reaps a victim itself under oom_lock, sets MMF_OOM_SKIP and fences, before munlock",
     opened_by='27ae357fa82b "mm, oom: fix concurrent munlock and oom reaper unmap, v3" (CVE-2018-1000200)',
     why="munlock cleared VM_LOCKED beside the reaper, which then zapped pages that munlock worked on.",

@@ -6,7 +6,10 @@ from oom_spec.protocol import fork, maple
 
 E12B = Era(
     id="E12b",
-    aliases=("v6.8", "v6.9", "v6.10", "v6.11", "v6.12", "6.8", "6.9", "6.10", "6.11", "6.12"),
+    aliases=(
+        *("v6.8", "v6.9", "v6.10", "v6.11", "v6.12", "v6.13"),
+        *("6.8", "6.9", "6.10", "6.11", "6.12", "6.13"),
+    ),
     title="v6.8 - v6.12: dup_mmap copies the whole tree first; a failed one leaves XA_ZERO behind",
     opened_by='d24062914837 "fork: use __mt_dup() to duplicate maple tree in dup_mmap()"',
     why=(

@@ -95,10 +95,10 @@ L5 = Property(
     statement="A frozen victim is thawed so that it can exit: no thread of a marked process stays frozen.",
     source='mark_oom_victim; 59d4d36158ba "mm/oom_kill: thaw the entire OOM victim process"',
     over=(Task,),
-    when=lambda world, task: both(task.process.was_frozen, task.process.oom_mm_counted, nobody_marks(world)),
+    when=lambda world, task: both(task.process.was_frozen, task.process.oom_mm, nobody_marks(world)),
     then=lambda world, task: negate(task.process.frozen[task]),
     violation="The victim's memory is reaped, but the frozen thread keeps its mm_users: the rest is never freed.",
-    not_covered="Before v4.9, where a mark is no reference; being frozen again; the freezing of the reaper itself.",
+    not_covered="Being frozen again; the freezing of the reaper itself.",
 )
 
 

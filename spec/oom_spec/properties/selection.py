@@ -221,6 +221,7 @@ N4 = Property(
         "A memcg's OOM, which makes no last attempt; MMF_OOM_SKIP set by the exit path; with several victims, which of "
         "them the reap was of."
     ),
+    absent="no scan passes over a marked victim because of MMF_OOM_SKIP",
 )
 
 SELECTION = (N1S, N1V, N2R, N2X, N2Q, N3, N4)
