@@ -44,7 +44,8 @@ class Answer(Enum):
 
 
 def version() -> str:
-    """``z3 4.13.0``"""
+    """``z3 4.13.0``. Raises `SpecError` where z3 is missing or too old."""
+    need_z3()
     return f"z3 {z3.get_version_string()}"
 
 

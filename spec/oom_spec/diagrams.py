@@ -1,7 +1,8 @@
 """A run as a picture: columns of text for a mail, or SVG.
 
 The text has the form that kernel commit messages use: one column per thread, time goes down, a
-function's name stands where the thread enters it and its calls are indented below.
+function's name stands where the thread enters it and its calls are indented below. A remark that does
+not fit behind its call stands below it.
 `oom_spec.reading` reads it back.
 """
 
@@ -13,7 +14,8 @@ from html import escape
 
 import attrs
 
-from oom_spec.traces import Run, Stack, Taken, columns_of
+from oom_spec.stacks import Stack
+from oom_spec.traces import Run, Taken, columns_of
 
 GUTTER = 2
 """Blanks between two columns."""
@@ -22,47 +24,58 @@ WIDEST = {1: 72, 2: 72, 3: 100}
 """How wide a diagram of so many columns may be, in characters."""
 
 WIDEST_OF_MANY = 120
+NARROWEST = 12
+"""No column is cut to less than this."""
 
 CUT = "..."
 """The end of a shortened call or comment; the reader takes it for any ending."""
 
-HIDDEN = f" #{CUT}"
-"""In place of a comment that does not fit at all."""
-
 START_MARK = "=== here the scenario starts"
+AFTER_MARK = "=== "
+"""Before the sentence that says what is wrong from the end of a run on."""
 
 
 @attrs.frozen
 class Cell:
-    """One line in one column."""
+    """A call, or a function that is entered, in one column."""
 
     column: str
     depth: int
-    text: str
+    name: str
+    remark: str = ""
 
-    def fitted(self, width: int, unit: int) -> str:
-        """The line in ``width`` characters: indentation gives way first, then the comment, then the call."""
-        if len(self.text) <= width:
-            return " " * min(unit * self.depth, width - len(self.text)) + self.text
-        call, separator, remark = self.text.partition(" # ")
-        room = width - len(call) - len(separator)
-        if not separator:
-            return _shortened(call, width)
-        if room > len(CUT):
-            return call + separator + _shortened(remark, room)
-        return _shortened(call, width - len(HIDDEN)) + HIDDEN
+    @property
+    def text(self) -> str:
+        """The call with its remark."""
+        return f"{self.name} # {self.remark}" if self.remark else self.name
+
+    def needs(self, unit: int, wrapped: bool) -> int:
+        """How wide its column must be; ``wrapped`` if the remark may stand on a line of its own."""
+        if wrapped and self.remark:
+            return max(unit * self.depth + len(self.name), unit + len(f"# {self.remark}"))
+        return unit * self.depth + len(self.text)
+
+    def lines(self, width: int, unit: int) -> list[str]:
+        """Its lines in ``width`` characters: first the remark gets a line of its own, then indentation gives way."""
+        indent = unit * self.depth
+        if indent + len(self.text) <= width:
+            return [" " * indent + self.text]
+        if not self.remark:
+            return [_fitted(self.name, indent, width)]
+        return [_fitted(self.name, indent, width), _fitted(f"# {self.remark}", indent + unit, width)]
 
 
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - len(CUT)] + CUT
+def _fitted(text: str, indent: int, width: int) -> str:
+    text = text if len(text) <= width else text[: width - len(CUT)] + CUT
+    return " " * min(indent, width - len(text)) + text
 
 
 def cells_of(taken: Taken, before: Stack) -> list[Cell]:
-    """The lines that one step needs: functions that its thread enters, the call, what that enters."""
+    """What one step needs: functions that its thread enters, the call, what that enters."""
     cells = []
     for depth, name in taken.lines(before):
         called = name == taken.call and depth == len(taken.frames)
-        cells.append(Cell(taken.column, depth, f"{name} # {taken.remark}" if called and taken.remark else name))
+        cells.append(Cell(taken.column, depth, name, taken.remark if called else ""))
     return cells
 
 
@@ -72,7 +85,7 @@ def heading(run: Run) -> str:
     text = f"{name}, scenario {run.scenario}"
     if run.property is not None:
         at = "" if run.depth is None else f" at depth {run.depth}"
-        text += f": {run.property} is violated{at}"
+        text += f": {run.property} {'needs its excuse' if run.excuse else 'is violated'}{at}"
     if run.start:
         text += f", after a prefix of {len(run.start)} steps"
     return text
@@ -85,37 +98,62 @@ def draw(run: Run, *, whole: bool = False, race_only: bool = False, width: int |
     steps that no other thread can notice. ``width`` is the most characters per line: 72 for two
     columns, 100 for three, 120 for more, unless given.
     """
-    before = run.start if whole else ()
-    shown = [step for step in (*before, *run.steps) if not race_only or step.race or step is run.steps[-1]]
-    columns = columns_of(shown, run.titles)
+    shown = _shown(run, whole, race_only)
+    columns = columns_of((*shown, *run.cycle), run.titles)
     limit = width or WIDEST.get(len(columns), WIDEST_OF_MANY)
-    rows: list[Cell | str] = []
-    stacks: dict[str, Stack] = {}
-    marked = not (whole and run.start)
-    for step in shown:
-        if not marked and any(step is first for first in run.steps):
-            rows.append(START_MARK)
-            marked = True
-        rows += cells_of(step, stacks.get(step.column, ()))
-        stacks[step.column] = step.after
-    if run.property is not None and shown:
-        rows.append(Cell(shown[-1].column, 0, f"^^^ {run.property} breaks here"))
-    widths = _widths(columns, [run.titles[column] for column in columns], rows, limit)
-    cells = [row for row in rows if isinstance(row, Cell)]
-    units = [_unit([c for c in cells if c.column == name], w) for name, w in zip(columns, widths, strict=True)]
+    rows = _cells_and_marks(run, shown, whole and bool(run.start), limit)
+    cells = [[row for row in rows if isinstance(row, Cell) and row.column == column] for column in columns]
+    widths, units = _layout(columns, [run.titles[column] for column in columns], cells, limit)
     starts = [sum(widths[:n]) + GUTTER * n for n in range(len(columns))]
     lines = [*textwrap.wrap(heading(run), limit), ""]
-    lines.append(_row(starts, [_shortened(run.titles[c], w) for c, w in zip(columns, widths, strict=True)]))
+    titles = [run.titles[c] if len(run.titles[c]) <= w else c for c, w in zip(columns, widths, strict=True)]
+    lines.append(_row(starts, titles))
     lines.append(_row(starts, ["-" * each for each in widths]))
     for row in rows:
         if isinstance(row, str):
             lines.append(row)
         else:
             number = columns.index(row.column)
-            lines.append(" " * starts[number] + row.fitted(widths[number], units[number]))
-    if run.property is not None and run.statement:
-        lines += ["", *textwrap.wrap(f"{run.property}: {run.statement}", limit)]
+            lines += [" " * starts[number] + line for line in row.lines(widths[number], units[number])]
+    lines += ["", *textwrap.wrap(_statement(run), limit, break_on_hyphens=False)] if _statement(run) else []
     return "\n".join(lines) + "\n"
+
+
+def _breaks(run: Run) -> str:
+    """``N2r breaks here``"""
+    return f"{run.property} needs its excuse here" if run.excuse else f"{run.property} breaks here"
+
+
+def _statement(run: Run) -> str:
+    """The property, and what it does not hold for, where the last line does not say it; or what excuses it."""
+    here = f" Here: {', '.join(run.objects)}." if run.objects else ""
+    here += f" Excused here: {run.excuse}." if run.excuse else ""
+    return f"{run.property}: {run.statement}{here}" if run.property is not None and run.statement else ""
+
+
+def _shown(run: Run, whole: bool, race_only: bool) -> list[Taken]:
+    before = run.start if whole else ()
+    return [step for step in (*before, *run.steps) if not race_only or step.race or step is run.steps[-1]]
+
+
+def _cells_and_marks(run: Run, shown: Sequence[Taken], cold: bool, limit: int) -> list[Cell | str]:
+    """What stands below the titles, from the top; a mark is a line across all columns."""
+    rows: list[Cell | str] = []
+    stacks: dict[str, Stack] = {}
+    for step in shown:
+        if cold and any(step is first for first in run.steps):
+            rows.append(START_MARK)
+            cold = False
+        rows += cells_of(step, stacks.get(step.column, ()))
+        stacks[step.column] = step.after
+    if run.property is not None:
+        mark = f"^^^ {_breaks(run)}"
+        rows.append(Cell(shown[-1].column, 0, mark) if shown else mark)
+    rows += textwrap.wrap(AFTER_MARK + run.ending, limit) if run.ending else []
+    for step in run.cycle:
+        rows += cells_of(step, stacks.get(step.column, ()))
+        stacks[step.column] = step.after
+    return rows
 
 
 def _row(starts: Sequence[int], texts: Sequence[str]) -> str:
@@ -125,25 +163,73 @@ def _row(starts: Sequence[int], texts: Sequence[str]) -> str:
     return line
 
 
-def _widths(columns: Sequence[str], titles: Sequence[str], rows: Sequence[Cell | str], limit: int) -> list[int]:
-    """As wide as the lines need; where that is too much, indentation gives way, then the widest text."""
-    widths = [max(len(title), 3) for title in titles]
-    bare = list(widths)
-    for row in rows:
-        if isinstance(row, Cell):
-            number = columns.index(row.column)
-            widths[number] = max(widths[number], 2 * row.depth + len(row.text))
-            bare[number] = max(bare[number], len(row.text))
-    while sum(widths) + GUTTER * (len(widths) - 1) > limit and max(widths) > 2 * len(HIDDEN):
-        spare = [width - text for width, text in zip(widths, bare, strict=True)]
+Layout = tuple[list[int], list[int]]
+"""Widths of the columns, and blanks per level of nesting in each."""
+
+
+def _layout(columns: Sequence[str], titles: Sequence[str], cells: Sequence[Sequence[Cell]], limit: int) -> Layout:
+    """As wide as the lines need, two blanks per level.
+
+    Where that is too much, columns are indented by one blank, or remarks go on lines of their own: whatever disturbs
+    less. Then columns are titled with bare names, then indentation gives way, and at last text is cut.
+    """
+    room = limit - GUTTER * (len(columns) - 1)
+    found = _undisturbed(titles, cells, room) or _undisturbed(columns, cells, room)
+    if found is not None:
+        return found
+    units = [1] * len(columns)
+    widths = _needed(columns, cells, units, wrapped=True)
+    bare = _needed(columns, cells, [0] * len(columns), wrapped=True)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        spare = [width - least for width, least in zip(widths, bare, strict=True)]
         widths[spare.index(max(spare)) if max(spare) > 0 else widths.index(max(widths))] -= 1
-    return widths
+    return widths, units
 
 
-def _unit(cells: Sequence[Cell], width: int) -> int:
-    """Blanks per level of nesting: two, or one where that would squeeze more than every fourth line."""
-    squeezed = sum(2 * cell.depth + len(cell.text) > width for cell in cells)
-    return 2 if 4 * squeezed <= len(cells) else 1
+def _needed(heads: Sequence[str], cells: Sequence[Sequence[Cell]], units: Sequence[int], *, wrapped: bool) -> list[int]:
+    return [
+        max([3, len(head), *(cell.needs(unit, wrapped) for cell in column)])
+        for head, column, unit in zip(heads, cells, units, strict=True)
+    ]
+
+
+def _undisturbed(heads: Sequence[str], cells: Sequence[Sequence[Cell]], room: int) -> Layout | None:
+    """The layout with the fewest narrow columns and wrapped remarks in which all nesting shows; None if none fits."""
+    units = [2] * len(heads)
+    least = _needed(heads, cells, [1] * len(heads), wrapped=False)
+    best: tuple[int, Layout] | None = None
+    while True:
+        widths = _needed(heads, cells, units, wrapped=True)
+        if sum(widths) <= room:
+            _widen(widths, units, cells, room - sum(widths))
+            cost = units.count(1) + sum(
+                cell.needs(unit, False) > width
+                for column, unit, width in zip(cells, units, widths, strict=True)
+                for cell in column
+            )
+            if best is None or cost < best[0]:
+                best = (cost, (widths, list(units)))
+        if 2 not in units:
+            return None if best is None else best[1]
+        wide = _needed(heads, cells, units, wrapped=False)
+        gains = [now - then for now, then in zip(wide, least, strict=True)]
+        units[max((n for n, unit in enumerate(units) if unit == 2), key=gains.__getitem__)] = 1
+
+
+def _widen(widths: list[int], units: Sequence[int], cells: Sequence[Sequence[Cell]], left: int) -> None:
+    """Give what is left of the room to the columns where the least of it saves a line."""
+    while left > 0:
+        wanted = [
+            (cell.needs(units[number], False) - widths[number], number)
+            for number, column in enumerate(cells)
+            for cell in column
+            if cell.needs(units[number], False) > widths[number]
+        ]
+        more, number = min(wanted, default=(left + 1, 0))
+        if more > left:
+            return
+        widths[number] += more
+        left -= more
 
 
 # -- SVG -------------------------------------------------------------------------------------
@@ -165,17 +251,15 @@ STYLE = (
 
 def svg(run: Run, *, whole: bool = False, race_only: bool = False) -> str:
     """The same run as one self-contained SVG: a lifeline per thread, a row per step, time goes down."""
-    before = run.start if whole else ()
-    shown = [step for step in (*before, *run.steps) if not race_only or step.race or step is run.steps[-1]]
-    columns = columns_of(shown, run.titles)
-    longest = max((len(f"{step.call} # {step.remark}") for step in shown), default=0)
+    shown = _shown(run, whole, race_only)
+    columns = columns_of((*shown, *run.cycle), run.titles)
+    longest = max((len(f"{step.call} # {step.remark}") for step in (*shown, *run.cycle)), default=0)
     lane = max(LANE, int(longest * CHARACTER) + 40)
     width = max(LEFT * 2 + lane * len(columns), 480)
     body, y = _svg_rows(shown, columns, lane, width, run)
     bottom = y
     title = heading(run)
-    statement = f"{run.property}: {run.statement}" if run.statement else ""
-    for line in textwrap.wrap(statement, int((width - 2 * LEFT) / CHARACTER)):
+    for line in textwrap.wrap(_statement(run), int((width - 2 * LEFT) / CHARACTER)):
         y += 16
         body.append(f'<text class="s" x="{LEFT}" y="{y + 14}">{escape(line)}</text>')
     height = y + 40
@@ -210,13 +294,21 @@ def svg(run: Run, *, whole: bool = False, race_only: bool = False) -> str:
     )
 
 
+def _innermost(text: str, width: int) -> str:
+    """The end of a call stack that is too long: what was entered last."""
+    return text if len(text) <= width else CUT + text[len(CUT) - width :]
+
+
 def _spoken(run: Run, shown: Sequence[Taken]) -> str:
     """The rows as sentences, for who cannot see the picture."""
     told = [
         f"{number}. {run.titles[step.column]}: {step.call}" + (f" ({step.remark})" if step.remark else "")
         for number, step in enumerate(shown, 1)
     ]
-    return "; ".join([*told, *([f"{run.property} breaks here"] if run.property else [])])
+    told += [_breaks(run)] if run.property else []
+    told += [run.ending] if run.ending else []
+    told += [f"{run.titles[step.column]}: {step.call}" for step in run.cycle]
+    return "; ".join(told)
 
 
 def _svg_rows(shown: Sequence[Taken], columns: Sequence[str], lane: int, width: int, run: Run) -> tuple[list[str], int]:
@@ -224,22 +316,27 @@ def _svg_rows(shown: Sequence[Taken], columns: Sequence[str], lane: int, width: 
     body: list[str] = []
     stacks: dict[str, Stack] = {}
     y = TOP + 8
-    for number, step in enumerate(shown):
+    for number, step in enumerate((*shown, *run.cycle)):
         x = LEFT + lane * columns.index(step.column)
         broken = run.property is not None and number == len(shown) - 1
         entered = [name for depth, name in step.lines(stacks.get(step.column, ())) if depth < len(step.frames)]
         stacks[step.column] = step.after
-        if entered:
-            y += 14
-            text = _shortened(" > ".join(entered), int((lane - 24) / 6.1))
-            body.append(f'<text class="f" x="{x + 12}" y="{y - 4}">{escape(text)}</text>')
+        above = 14 if entered else 0
+        y += above
         if broken:
-            body.append(f'<rect x="4" y="{y - 2}" width="{width - 8}" height="{ROW + 16}" fill="#fdecea"/>')
+            box = f'x="4" y="{y - 2 - above}" width="{width - 8}" height="{ROW + 16 + above}"'
+            body.append(f'<rect {box} fill="#fdecea"/>')
+        if entered:
+            text = _innermost(" > ".join(entered), int((lane - 24) / 6.1))
+            body.append(f'<text class="f" x="{x + 12}" y="{y - 4}">{escape(text)}</text>')
         remark = f' <tspan class="r"># {escape(step.remark)}</tspan>' if step.remark else ""
         body.append(f'<circle class="{"b" if broken else "d"}" cx="{x}" cy="{y + 9}" r="{5 if broken else 4}"/>')
         body.append(f'<text x="{x + 12}" y="{y + 13}">{escape(step.call)}{remark}</text>')
         y += ROW
         if broken:
-            body.append(f'<text class="v" x="{x + 12}" y="{y + 8}">{escape(str(run.property))} breaks here</text>')
+            body.append(f'<text class="v" x="{x + 12}" y="{y + 8}">{escape(_breaks(run))}</text>')
             y += 20
+        if broken and run.ending:
+            body.append(f'<text class="v" x="{LEFT}" y="{y + 12}">{escape(run.ending)}</text>')
+            y += 24
     return body, y

@@ -16,18 +16,17 @@ import attrs
 from oom_spec.diagrams import CUT, START_MARK
 from oom_spec.eras import all_eras
 from oom_spec.language import Era, SpecError
-from oom_spec.traces import FUNCTIONS
+from oom_spec.stacks import FUNCTIONS, with_mmap_lock, with_mmap_sem
+from oom_spec.traces import PLAIN_TITLES
 
 ALIASES = {
-    "mmap_read_trylock": "down_read_trylock",
-    "mmap_read_lock": "down_read",
-    "mmap_read_unlock": "up_read",
-    "mmap_write_lock": "down_write",
-    "mmap_write_unlock": "up_write",
     "atomic_inc_not_zero": "mmget_not_zero",
     "mmgrab_oom_mm": "mmgrab(oom_mm)",
 }
-"""Other names of calls that the eras know."""
+"""Other names of calls that the eras know, besides those that differ between releases (`oom_spec.stacks`)."""
+
+OTHER_CALLS = ("return", "css_task_iter_end")
+"""Calls that no step has by this name, but that diagrams print (`oom_spec.stacks.Names.call`)."""
 
 QUOTES = re.compile(r"^(?:\s*[>|])+ ?")
 RULE = re.compile(r"-{3,}(?: +-{3,})*")
@@ -36,6 +35,7 @@ TITLE_WORDS = re.compile(
     r"(?:cpu|task|thread|process|t|p)[\s_-]*\d*|victim|killer|reaper|exit(?:ing)?(?: path)?|allocator", re.IGNORECASE
 )
 VIOLATION = "^^^"
+COLUMNS = {title: column for column, title in PLAIN_TITLES.items()}
 LEAST_CALLS = 2
 
 
@@ -72,10 +72,12 @@ class Vocabulary:
     """The calls that any era knows, and how people write them."""
 
     def __init__(self, eras: Iterable[Era]) -> None:
-        steps = [declared for era in eras for declared in era.steps]
-        self.names: frozenset[str] = frozenset(
-            {*FUNCTIONS, *(s.call for s in steps), *(s.kernel_function for s in steps)}
-        )
+        steps = {id(declared): declared for era in eras for declared in era.steps}.values()
+        found = {*FUNCTIONS, *(s.call for s in steps), *(s.kernel_function for s in steps)}
+        self.names: frozenset[str] = frozenset({*found, *map(with_mmap_lock, found), *OTHER_CALLS})
+        self._same: dict[str, set[str]] = {}
+        for name in self.names:
+            self._same.setdefault(with_mmap_sem(name), set()).add(name)
         self._bases: dict[str, set[str]] = {}
         for name in self.names:
             base, opening, _ = name.partition("(")
@@ -86,7 +88,8 @@ class Vocabulary:
     def lookup(self, text: str) -> frozenset[str]:
         """What ``text`` may stand for; empty if nobody knows it."""
         if text not in self._found:
-            self._found[text] = self._lookup(text)
+            found = self._lookup(text)
+            self._found[text] = found.union(*(self._same[with_mmap_sem(name)] for name in found))
         return self._found[text]
 
     def _lookup(self, text: str) -> frozenset[str]:
@@ -239,7 +242,7 @@ def _column(title: str) -> str:
     inner = re.fullmatch(r".*\((.+)\)", title)
     if inner:
         return inner[1]
-    return "reaper" if title == "oom_reaper" else title
+    return COLUMNS.get(title, title)
 
 
 def _cells(text: str, starts: Sequence[int]) -> list[str]:
@@ -259,6 +262,11 @@ def _rows(
             continue
         for column, cell in zip(columns, _cells(line.text, starts), strict=True):
             if not cell:
+                continue
+            if cell.startswith("#"):
+                number = max((n for n, call in enumerate(calls) if call.column == column), default=None)
+                if number is not None and not calls[number].comment:
+                    calls[number] = attrs.evolve(calls[number], comment=cell[1:].strip())
                 continue
             written, _, comment = cell.partition(" #")
             name = " ".join(written.split())

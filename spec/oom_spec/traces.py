@@ -7,9 +7,11 @@ last mm_users, so that a diagram shows threads, as commit messages do.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast
+from itertools import product
+from typing import Any
 
 import attrs
 
@@ -19,65 +21,17 @@ from oom_spec.language import Era, Property, SpecError, World, terms
 from oom_spec.language.steps import actor_parameter
 from oom_spec.language.terms import Op
 from oom_spec.lifting import Slot
-from oom_spec.protocol.state import Executor, Fault, Killer, Mm, Reaper, Task
+from oom_spec.protocol.points import MreleaseAt, WalkerAt
+from oom_spec.protocol.state import Executor, Fault, Fork, Killer, Mm, Mrelease, Reaper, Task, Walker
 from oom_spec.reachable_values import slot_of
+from oom_spec.stacks import EXECUTORS, FOREIGN, FUNCTIONS, KWORKER, OTHERS, TIMER, Names, Stack, Thread
 from oom_spec.stepping import State
 
 SCHEMA = 1
 """The version of the JSON form."""
 
-FOREIGN = "foreign"
-"""Column of the anonymous holders of mm_users, such as a /proc reader."""
-
-KWORKER = "kworker"
-"""Column of the worker that runs what mmput_async put off."""
-
-OTHERS = "others"
-"""Column of the rest of the environment: ksmd, khugepaged, and so on."""
-
-Stack = tuple[str, ...]
-"""Kernel functions that a thread is in, outermost first."""
-
-CALLERS: Mapping[str, str] = {
-    "exit_mm": "do_exit",
-    "__mmput": "mmput",
-    "exit_aio": "__mmput",
-    "ksm_exit": "__mmput",
-    "__ksm_exit": "ksm_exit",
-    "khugepaged_exit": "__mmput",
-    "__khugepaged_exit": "khugepaged_exit",
-    "exit_mmap": "__mmput",
-    "oom_reap_task": "oom_reaper",
-    "oom_reap_task_mm": "oom_reap_task",
-    "__oom_reap_task_mm": "oom_reap_task",
-    "__alloc_pages_may_oom": "__alloc_pages_slowpath",
-    "out_of_memory": "__alloc_pages_may_oom",
-    "select_bad_process": "out_of_memory",
-    "oom_evaluate_task": "select_bad_process",
-    "oom_kill_process": "out_of_memory",
-    "__oom_kill_process": "oom_kill_process",
-    "mark_oom_victim": "oom_kill_process",
-    "wake_oom_reaper": "oom_kill_process",
-    "queue_oom_reaper": "oom_kill_process",
-    "handle_mm_fault": "do_page_fault",
-}
-"""Who calls a modelled function, where that does not depend on the thread."""
-
-EXECUTORS: Mapping[str, Stack] = {
-    "Task": ("do_exit", "exit_mm", "mmput"),
-    FOREIGN: ("access_remote_vm", "mmput"),
-    KWORKER: ("mmput_async_fn",),
-    "Fault": ("use_mm", "mmput"),
-    "Reaper": ("oom_reaper", "oom_reap_task", "mmput"),
-}
-"""How each kind of thread comes to __mmput."""
-
-SCANNERS = ("ksmd", "khugepaged")
-
-FUNCTIONS: frozenset[str] = frozenset(
-    {*CALLERS, *CALLERS.values(), *(name for stack in EXECUTORS.values() for name in stack), *SCANNERS}
-)
-"""Functions that a diagram may name when a thread enters them."""
+ACTORS = (Task, Reaper, Killer, Fault, Mrelease, Fork, Walker)
+"""The classes of objects that are threads, in the order of the columns."""
 
 
 def releases(era: Era) -> str:
@@ -93,6 +47,8 @@ class Place:
     """Where a step stands in the code of its thread."""
 
     column: str
+    function: str
+    """The function that makes the call, by its name in that release."""
     frames: Stack
     """The functions that it is in; without `call`, even where that is one of them."""
     call: str
@@ -118,79 +74,94 @@ class Staging:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         objects = instance.structure.objects
-        self.kinds = {
-            name: kind.__name__ for kind in (Task, Reaper, Killer, Fault) for name in objects.get(kind.__name__, ())
-        }
-        self.columns: tuple[str, ...] = (*self.kinds, FOREIGN, KWORKER, OTHERS)
-        self.functions = frozenset(declared.kernel_function for declared in instance.era.steps)
+        self.kinds = {name: kind.__name__ for kind in ACTORS for name in objects.get(kind.__name__, ())}
+        self.columns: tuple[str, ...] = (*self.kinds, FOREIGN, KWORKER, TIMER, OTHERS)
+        self.names = Names(instance.era)
 
-    def column(self, action: Action, value: Callable[[Slot], object]) -> str:
-        """The thread that executes ``action`` in the state that ``value`` reads."""
+    def column(self, action: Action, value: Callable[[Slot], object], stacks: Mapping[str, Stack]) -> str:
+        """The thread that executes ``action`` in the state that ``value`` reads, where threads are in ``stacks``."""
+        if action.step.actor is not Mm:
+            return self.own_column(action)
+        found = self.executors(action.actor, value)
+        return next((each for each in found if "__mmput" in stacks.get(each, ())), found[0])
+
+    def own_column(self, action: Action) -> str:
+        """The thread of an action that belongs to one; for a step of __mmput, the mm."""
         if action.step.actor is World:
-            return FOREIGN if action.step.kernel_function == "access_remote_vm" else OTHERS
-        return self.executor(action.actor, value) if action.step.actor is Mm else action.actor
+            named = {"access_remote_vm": FOREIGN, "wake_oom_reaper": TIMER}
+            return named.get(action.step.kernel_function, OTHERS)
+        return action.actor
 
-    def executor(self, mm: str, value: Callable[[Slot], object]) -> str:
-        """The thread that runs __mmput of ``mm``."""
+    def executors(self, mm: str, value: Callable[[Slot], object]) -> tuple[str, ...]:
+        """The threads that may be running __mmput of ``mm``, the likeliest first: the state alone may leave several."""
         runs = value(("Mm.executor", (mm,)))
         objects, statics = self.instance.structure.objects, self.instance.structure.statics
+        found: list[str] = []
         if runs is Executor.TASK:
             for task in objects.get("Task", ()):
                 process = str(statics["Task.process", task])
                 if statics["Process.mm", process] == mm and value(("Task.in_mmput", (task,))) is True:
-                    return task
-        if runs is Executor.KTHREAD:
-            for fault in objects.get("Fault", ()):
-                if statics["Fault.mm", fault] == mm and value(("Fault.pins", (fault,))) is False:
-                    return fault
-        if runs is Executor.REAPER and objects.get("Reaper"):
-            return objects["Reaper"][0]
-        return {Executor.FOREIGN: FOREIGN, Executor.WORKQUEUE: KWORKER}.get(cast(Executor, runs), OTHERS)
+                    found.append(task)
+        elif runs is Executor.KTHREAD:
+            faults = [each for each in objects.get("Fault", ()) if statics["Fault.mm", each] == mm]
+            found += [fault for fault in faults if value(("Fault.pins", (fault,))) is False]
+        elif runs is Executor.MRELEASE:
+            for caller in objects.get("Mrelease", ()):
+                target = statics["Process.mm", str(statics["Mrelease.target", caller])]
+                if target == mm and value(("Mrelease.at", (caller,))) is MreleaseAt.MMPUT_RETURNS:
+                    found.append(caller)
+        elif runs is Executor.FORKER:
+            found += [fork for fork in objects.get("Fork", ()) if statics["Fork.child", fork] == mm]
+        elif runs is Executor.REAPER:
+            found += objects.get("Reaper", ())
+        elif runs is Executor.FOREIGN:
+            found.append(FOREIGN)
+            for walker in objects.get("Walker", ()):
+                if statics["Walker.mm", walker] == mm and value(("Walker.at", (walker,))) is WalkerAt.DONE:
+                    found.append(walker)
+        elif runs is Executor.WORKQUEUE:
+            found.append(KWORKER)
+        return tuple(found) or (OTHERS,)
+
+    def thread(self, action: Action) -> Thread:
+        """What the call stack of ``action`` depends on besides its step."""
+        statics = self.instance.structure.statics
+        kind = action.step.actor
+        return Thread(
+            memcg=kind is Killer and statics["Killer.memcg", action.actor] is True,
+            swapoff=kind is Walker and statics["Walker.swapoff", action.actor] is True,
+            ksmd=kind is World and "mm" in action.arguments and statics["Mm.ksmd", action.arguments["mm"]] is True,
+        )
+
+    def stack(self, action: Action) -> Stack:
+        """The functions that ``action`` is in, as far as its step tells."""
+        return self.names.frames(action.step, self.thread(action))
 
     def place(self, action: Action, column: str, before: Stack) -> Place:
         """Where ``action`` stands, for a thread that was in ``before``."""
-        step = action.step
-        call = step.call
-        entering = call in self.functions or call in FUNCTIONS
-        if entering and (call in CALLERS or call == step.kernel_function):
-            frames = self._chain(action, call, column, before)[:-1]
-        elif call == "__alloc_pages_slowpath":
-            frames = ()
-        else:
-            frames = self._chain(action, step.kernel_function, column, before)
-        tail = ("__mmput",) if (call, step.outcome) == ("mmput", "last") else ()
-        return Place(column, frames, call, tail, (*frames, call, *tail) if entering else frames)
+        step, thread = action.step, self.thread(action)
+        call, frames = self.names.call(step, thread, before), self.names.frames(step, thread, before)
+        if step.actor is Mm:
+            frames = (*self._below(column, before), "__mmput", *frames[1:])
+        tail = ("__mmput",) if call == "mmput" and step.outcome.startswith("last") else ()
+        after = frames
+        if call in FUNCTIONS or call in self.names.functions:
+            after = (*frames, call, *tail)
+        elif step.actor is Mm and call == "mmdrop":
+            after = frames[: frames.index("__mmput")][:-1]
+        return Place(column, self.names.function(step, thread, before), frames, call, tail, after)
 
-    def _chain(self, action: Action, function: str, column: str, before: Stack) -> Stack:
-        """The call stack down to ``function``, included."""
-        if function == "scanner":
-            return (SCANNERS[0 if self.instance.structure.statics["Mm.ksmd", action.arguments["mm"]] else 1],)
-        chain = [function]
-        while (caller := self._caller(chain[0], action)) is not None:
-            chain.insert(0, caller)
-        if action.step.actor is Mm:
-            if "__mmput" not in chain:
-                chain.insert(0, "__mmput")
-            below = chain[chain.index("__mmput") :]
-            return (*EXECUTORS.get(self.kinds.get(column, column), ()), *below)
-        at = action.step.at
-        if at is not None and at.name.startswith("DYING") and "oom_kill_process" not in before:
-            chain = [name for name in chain if name != "oom_kill_process"]
-        return tuple(chain)
-
-    def _caller(self, function: str, action: Action) -> str | None:
-        entry = function in ("out_of_memory", "__alloc_pages_may_oom")
-        if entry and action.step.actor is Killer and self.instance.structure.statics["Killer.memcg", action.actor]:
-            return "mem_cgroup_out_of_memory" if function == "out_of_memory" else None
-        if function == "__oom_reap_task_mm" and "oom_reap_task_mm" in self.functions:
-            return "oom_reap_task_mm"
-        return CALLERS.get(function)
+    def _below(self, column: str, before: Stack) -> Stack:
+        """The stack of a thread below __mmput."""
+        if "__mmput" in before:
+            return before[: before.index("__mmput")]
+        return EXECUTORS.get(self.kinds.get(column, column), ())
 
 
 def subjects(action: Action) -> tuple[str, ...]:
-    """The objects that a reader cannot know from the actor: those of killers, the reaper, the environment."""
+    """Objects that a reader cannot know from the actor: those of killers, the reaper, the environment, and so on."""
     step = action.step
-    if step.actor not in (Killer, Reaper, World):
+    if step.actor not in (Killer, Reaper, Mrelease, World):
         return ()
     acting = actor_parameter(step) if step.actor is not World else ""
     return tuple(
@@ -201,8 +172,9 @@ def subjects(action: Action) -> tuple[str, ...]:
 
 
 def remark_of(outcome: str, about: Sequence[str]) -> str:
-    """The comment behind a call: ``P1.t0: set``."""
-    return ": ".join(part for part in (", ".join(about), outcome) if part)
+    """The comment behind a call: ``P1.t0: set``. That exit_mmap is at work is seen from the call stack."""
+    told = outcome.removeprefix("exit_mmap").removeprefix(", ")
+    return ": ".join(part for part in (", ".join(about), told) if part)
 
 
 @attrs.frozen
@@ -243,7 +215,7 @@ class Taken:
 
     def lines(self, before: Stack) -> list[tuple[int, str]]:
         """As `Place.lines`."""
-        return Place(self.column, self.frames, self.call, self.tail, self.after).lines(before)
+        return Place(self.column, self.function, self.frames, self.call, self.tail, self.after).lines(before)
 
 
 @attrs.frozen
@@ -262,11 +234,19 @@ class Run:
     """Steps from the scenario's start to the violation, the judged step included."""
     titles: Mapping[str, str] = attrs.field(factory=dict)
     """What to call each column."""
+    objects: tuple[str, ...] = ()
+    """The objects that a property of states is violated for, as far as the last step does not name them."""
+    excuse: str = ""
+    """The excuse (N3) without which the property would be violated; empty if it is violated."""
+    ending: str = ""
+    """For a property of progress: what is wrong from the end of `steps` on, as a sentence without its full stop."""
+    cycle: tuple[Taken, ...] = ()
+    """For a run that goes on for ever: what repeats from there on."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The threads that take part after the start."""
-        return columns_of(self.steps, self.titles)
+        return columns_of((*self.steps, *self.cycle), self.titles)
 
 
 def columns_of(steps: Iterable[Taken], titles: Mapping[str, str]) -> tuple[str, ...]:
@@ -282,12 +262,16 @@ def run_of(
     start: Sequence[Action] = (),
     violated: Property | None = None,
     depth: int | None = None,
+    excuse: str = "",
+    ending: str = "",
+    cycle: Sequence[Action] = (),
 ) -> Run:
-    """The run that takes ``start`` and then ``steps`` from the cold start.
+    """The run that takes ``start`` and then ``steps`` from the cold start, and then repeats ``cycle``.
 
     Raises `SpecError` where a step cannot be taken.
     """
-    whole = [*start, *steps]
+    whole = [*start, *steps, *cycle]
+    before = len(start) + len(steps)
     states = replay(instance, whole)
     taken = _describe(instance, whole, states, _looked_at(instance, violated))
     return Run(
@@ -295,11 +279,15 @@ def run_of(
         releases=releases(instance.era),
         scenario=instance.scenario.id,
         start=tuple(taken[: len(start)]),
-        steps=tuple(taken[len(start) :]),
+        steps=tuple(taken[len(start) : before]),
         property=None if violated is None else violated.id,
         statement="" if violated is None else violated.statement,
         depth=depth,
-        titles=_titles(instance, states[-1]),
+        titles=_titles(instance, states[before]),
+        objects=_unnamed(instance, violated, whole[before - 1].id if before else "", states[before]),
+        excuse=excuse,
+        ending=ending,
+        cycle=tuple(taken[before:]),
     )
 
 
@@ -312,6 +300,24 @@ def run_to(exploration: Exploration, hit: Hit, violated: Property) -> Run:
         violated=violated,
         depth=hit.depth,
     )
+
+
+def violates(instance: Instance, subject: Property, given: tuple[object, ...], state: State) -> bool:
+    """Whether ``state`` violates a property for the objects ``given``, excuses (N3) accepted."""
+    excused = subject.excuse is not None and instance.holds(subject.excuse, given, state)
+    return not excused and instance.holds(subject.when, given, state) and not instance.holds(subject.then, given, state)
+
+
+def _unnamed(instance: Instance, subject: Property | None, last: str, state: State) -> tuple[str, ...]:
+    """The first objects that violate a property of states in ``state``, without those that the last action names."""
+    if subject is None or subject.graph or subject.event is not None:
+        return ()
+    objects = [instance.structure.objects.get(kind.__name__, ()) for kind in subject.over]
+    obvious = {*re.split(r"[(), ]+", last), *(names[0] for names in objects if len(names) == 1)}
+    for given in product(*objects):
+        if violates(instance, subject, given, state):
+            return tuple(each for each in given if each not in obvious)
+    return ()
 
 
 def _looked_at(instance: Instance, subject: Property | None) -> set[Slot]:
@@ -335,7 +341,7 @@ def _describe(
     places: list[Place] = []
     for action, before, after in zip(actions, states[:-1], states[1:], strict=True):
         store.load(before)
-        column = staging.column(action, store.value)
+        column = staging.column(action, store.value, stacks)
         place = staging.place(action, column, stacks.get(column, ()))
         stacks[column] = place.after
         columns.append(column)
@@ -353,7 +359,7 @@ def _describe(
             action=action.id,
             actor=action.actor,
             column=place.column,
-            function=action.step.kernel_function,
+            function=place.function,
             call=place.call,
             outcome=action.step.outcome,
             about=subjects(action),
@@ -395,6 +401,23 @@ def _racing(
     return racing
 
 
+SECOND_ROLE = ("Fault.kernel_thread", "Walker.swapoff")
+"""Fixed flags that give a thread another title."""
+ROLES = {
+    ("Reaper", False): "oom_reaper",
+    ("Killer", False): "killer",
+    ("Fault", False): "page fault",
+    ("Fault", True): "kthread",
+    ("Mrelease", False): "process_mrelease caller",
+    ("Fork", False): "parent in fork",
+    ("Walker", False): "uprobes",
+    ("Walker", True): "swapoff",
+}
+"""What a thread of each class is called, without and with such a flag."""
+PLAIN_TITLES = {"reaper": "oom_reaper", "mrelease": "process_mrelease caller", "forker": "parent in fork"}
+"""Titles without the name of the object, for the only one of its kind; the reader knows them."""
+
+
 def _titles(instance: Instance, end: State) -> dict[str, str]:
     """Column titles in the order of the columns: kernel-like names that keep the instance's."""
     structure = instance.structure
@@ -409,12 +432,14 @@ def _titles(instance: Instance, end: State) -> dict[str, str]:
             else:
                 role = "bystander" if structure.statics["Process.bystander", process] else "task"
             titles[column] = f"{role} ({column})"
-        elif kind == "Reaper":
-            titles[column] = "oom_reaper" if column == "reaper" else f"oom_reaper ({column})"
+        elif kind == "Killer" and structure.statics["Killer.current", column] is not None:
+            titles[column] = f"{structure.statics['Killer.current', column]} allocating ({column})"
+        elif column in PLAIN_TITLES:
+            titles[column] = PLAIN_TITLES[column]
         else:
-            role = "killer" if kind == "Killer" else "kthread"
+            role = ROLES[kind, any(structure.statics.get((each, column)) is True for each in SECOND_ROLE)]
             titles[column] = column if column.startswith(role) else f"{role} ({column})"
-    return {**titles, FOREIGN: FOREIGN, KWORKER: KWORKER, OTHERS: OTHERS}
+    return {**titles, FOREIGN: FOREIGN, KWORKER: KWORKER, TIMER: f"softirq ({TIMER})", OTHERS: OTHERS}
 
 
 # -- JSON ------------------------------------------------------------------------------------
@@ -480,14 +505,24 @@ def from_json(text: str, instance: Instance, properties: Sequence[Property] = ()
         return found
 
     start, steps = actions("start"), actions("steps")
+    cycle = actions("cycle") if "cycle" in data else []
     violated, depth = data.get("property"), data.get("depth")
     by_id = {each.id: each for each in properties}
     if violated is not None and violated not in by_id and properties:
         raise SpecError(f"the run names the property {violated!r}, which is unknown here")
     if depth is not None and (not isinstance(depth, int) or depth != len(steps)):
         raise SpecError(f"depth {depth!r} does not fit a run of {len(steps)} steps: the file is damaged or cut off")
-    _can_be_taken(instance, [*start, *steps])
-    run = run_of(instance, steps, start=start, violated=by_id.get(str(violated)), depth=depth)
+    _can_be_taken(instance, [*start, *steps, *cycle])
+    run = run_of(
+        instance,
+        steps,
+        start=start,
+        violated=by_id.get(str(violated)),
+        depth=depth,
+        excuse=str(data.get("excuse", "")),
+        ending=str(data.get("ending", "")),
+        cycle=cycle,
+    )
     return attrs.evolve(run, property=violated) if isinstance(violated, str) else run
 
 

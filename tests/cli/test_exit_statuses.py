@@ -148,7 +148,7 @@ def test_replay_reads_the_runs_that_explain_writes(oomspec: Run, form: str) -> N
     drawn = race(oomspec)
     written = oomspec("explain", "E4", "N1s", "--scenario", "marked", "--as", form).out.encode()
     done = oomspec("replay", "-", "--era", "E4", stdin=written)
-    assert (done.status, "    N1s breaks at line 33\n" in done.out) == (0, True)
+    assert (done.status, "    N1s breaks at line 37\n" in done.out) == (0, True)
     assert drawn.splitlines()[2:26] == done.out.splitlines()[2:26]
     assert oomspec("replay", "-", "--era", "E5", stdin=written).status == 1
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import attrs
 import pytest
 
-from oom_spec.diagrams import draw, svg
+from oom_spec.diagrams import Cell, draw, svg
 from oom_spec.eras import find_era
-from oom_spec.exploring import Exploration
+from oom_spec.exploring import Exploration, Hit
 from oom_spec.instances import Instance
 from oom_spec.language import SpecError
 from oom_spec.matching import match
 from oom_spec.properties import PROPERTIES, find_properties
+from oom_spec.racing import FOR_EVER, NOBODY_ACTS, Race, look
 from oom_spec.reading import read_diagram
 from oom_spec.scenarios import find_scenario
-from oom_spec.traces import Run, from_json, heading_of, run_of, run_to, to_itf, to_json
+from oom_spec.traces import Run, from_json, heading_of, run_of, to_itf, to_json
 
 RACES = [
     ("v4.12", "marked", "N1s"),
@@ -26,6 +29,27 @@ RACES = [
     ("v4.12", "kthread-fault", "S4"),
     ("v4.14", "foreign-user", "S1"),
 ]
+slow = pytest.mark.slow
+OTHER_RACES = [
+    ("E1", "marked", "S5r"),
+    ("E2", "marked", "N1s"),
+    pytest.param("E3", "khugepaged", "N2r", marks=slow),
+    ("E5", "exec-foreign-user", "S1"),
+    ("E7", "marked", "N2x"),
+    ("E8", "oom-group", "S6m"),
+    ("E9", "mrelease-foreign-user", "S5m"),
+    ("E10", "marked", "N2q"),
+    ("mrelease-first-form", "mrelease-unmarked", "S1"),
+    ("v5.17-rc", "mrelease-unmarked", "S1"),
+    ("E12b", "failed-fork", "S11"),
+    ("E13", "failed-fork", "S11"),
+    ("v6.18-dev", "mrelease-unmarked", "M1"),
+    ("hocko-rfc-2018-09-10", "marked", "L1"),
+    ("E12", "frozen", "L5"),
+    ("E12", "fault-around", "S3"),
+    ("E12", "last-attempt", "N4"),
+]
+"""A race of every kind that `RACES` has not: other threads, names, and questions."""
 
 
 @cache
@@ -36,10 +60,11 @@ def instance_of(era: str, scenario: str) -> Instance:
 @cache
 def race(era: str, scenario: str, name: str) -> Run:
     (subject,) = find_properties(name)
-    exploration = Exploration(instance_of(era, scenario), [subject])
-    hit = exploration.findings[subject.id].violated
-    assert hit is not None
-    return run_to(exploration, hit, subject)
+    found = (
+        look(instance_of(era, scenario), subject).race or look(instance_of(era, scenario), subject, excuse=True).race
+    )
+    assert found is not None
+    return found.run
 
 
 def columns(text: str) -> dict[str, list[str]]:
@@ -118,6 +143,133 @@ def test_no_line_is_wider_than_a_mail_allows(era: str, scenario: str, name: str,
     allowed = {1: 72, 2: 72, 3: 100}.get(len(columns(text)), 120)
     assert max(len(line) for line in text.splitlines()) <= allowed
     assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("era", "scenario", "name", "expected"),
+    [
+        ("E9", "mrelease-foreign-user", "S5m", ["victim (P1.t0)", "process_mrelease caller", "foreign"]),
+        ("E12b", "failed-fork", "S11", ["parent in fork", "uprobes"]),
+        ("E13", "failed-fork", "S11", ["parent in fork", "swapoff"]),
+        ("E12", "fault-around", "S3", ["oom_reaper", "killer", "page fault (user)", "softirq (timer)"]),
+        (
+            "v4.14",
+            "dying-threads",
+            "S6t",
+            ["P1.t0 allocating (killer-t0)", "P1.t1 allocating (killer-t1)"],
+        ),
+    ],
+)
+def test_a_column_is_titled_with_what_its_thread_is(era: str, scenario: str, name: str, expected: list[str]) -> None:
+    assert list(columns(draw(race(era, scenario, name), width=150))) == expected
+
+
+def test_mmput_of_a_half_built_mm_stands_with_the_walker_that_dropped_the_last_reference() -> None:
+    text = (
+        "parent in fork  uprobes                   swapoff\n"
+        "--------------  ------------------------  -------------\n"
+        "copy_process\n"
+        "                register_for_each_vma\n"
+        "                                          try_to_unuse\n"
+        "mmput\n"
+        "                mmput\n"
+        "                                          mmput # last\n"
+        "                                          exit_mmap\n"
+    )
+    found = match(instance_of("E12b", "failed-fork"), read_diagram(text))
+    assert found.allowed, found.reason
+    assert {step.column for step in found.run.steps if step.function == "exit_aio"} == {"swapoff"}
+
+
+def test_exit_mmaps_own_reap_is_drawn_inside_exit_mmap() -> None:
+    (cells,) = columns(draw(race("E7", "marked", "N2x"))).values()
+    start = next(number for number, cell in enumerate(cells) if cell.strip() == "exit_mmap")
+    assert [cell[8:] for cell in cells[start:-1]] == [
+        "exit_mmap",
+        "  mmu_notifier_release",
+        "  mm_is_oom_victim # yes",
+        "  mutex_lock(oom_lock)",
+        "  __oom_reap_task_mm",
+        "    set_bit(MMF_UNSTABLE)",
+        "    unmap_page_range",
+        "    tlb_finish_mmu",
+        "  mutex_unlock(oom_lock)",
+        "  set_bit(MMF_OOM_SKIP)",
+    ]
+
+
+@pytest.mark.parametrize(("era", "scenario", "name"), [*RACES, *OTHER_RACES])
+def test_no_call_and_no_remark_is_cut_and_nesting_is_kept(era: str, scenario: str, name: str) -> None:
+    run = race(era, scenario, name)
+    text = draw(run)
+    assert "..." not in text
+    drawn = [cell.strip() for cells in columns(text).values() for cell in cells]
+    for step in (*run.steps, *run.cycle):
+        assert step.call in drawn or f"{step.call} # {step.remark}" in drawn
+    if (era, scenario) == ("v4.14", "foreign-user"):
+        return  # four columns of deep stacks: in one line indentation gives way
+    for cells in columns(text).values():
+        depths = [len(cell) - len(cell.lstrip()) for cell in cells if cell.strip()[0] not in "#^="]
+        unit = min((depth for depth in depths if depth), default=1)
+        assert unit <= 2
+        assert all(depth % unit == 0 for depth in depths)
+        assert all(after - before <= unit for before, after in pairwise(depths)), text
+
+
+def test_a_remark_that_does_not_fit_stands_below_its_call() -> None:
+    cell = Cell("reaper", 2, "test_bit(MMF_OOM_SKIP)", "clear")
+    assert cell.lines(34, 2) == ["    test_bit(MMF_OOM_SKIP) # clear"]
+    assert cell.lines(33, 2) == ["    test_bit(MMF_OOM_SKIP)", "      # clear"]
+    assert cell.lines(24, 2) == ["  test_bit(MMF_OOM_SKIP)", "      # clear"]
+    assert cell.lines(12, 2) == ["test_bit(...", "     # clear"]
+
+
+def test_a_run_without_end_says_what_repeats() -> None:
+    run = race("hocko-rfc-2018-09-10", "marked", "L1")
+    assert run.cycle
+    text = draw(run)
+    after = text.partition("^^^ L1 breaks here\n")[2]
+    assert after.startswith(f"=== {FOR_EVER}\n")
+    assert [step.call for step in run.cycle if step.call not in after] == []
+    assert svg(run).count("<circle") == len(run.steps) + len(run.cycle)
+    assert from_json(to_json(run), instance_of("hocko-rfc-2018-09-10", "marked"), PROPERTIES) == run
+
+
+def test_a_run_that_stops_says_so() -> None:
+    run = attrs.evolve(race("hocko-rfc-2018-09-10", "marked", "L1"), ending=NOBODY_ACTS, cycle=())
+    assert f"^^^ L1 breaks here\n=== {NOBODY_ACTS}\n\nL1: " in draw(run).replace("  ", "")
+    assert NOBODY_ACTS in svg(run)
+
+
+def test_an_actor_that_can_never_act_again_is_named() -> None:
+    exploration = Exploration(instance_of("v4.12", "marked"))
+    hit = Hit(0, next(iter(exploration.parents)), None, None)
+    found = Race(exploration, find_properties("deadlock")[0], hit, ending="killer can never act again")
+    text = draw(found.run)
+    assert "^^^ deadlock breaks here\n=== killer can never act again\n" in text
+
+
+def test_an_excused_run_is_not_called_a_violation() -> None:
+    (subject,) = find_properties("N2r")
+    found = look(instance_of("hocko-2017-07-24", "marked"), subject, excuse=True).race
+    assert found is not None
+    text = draw(found.run)
+    assert "N2r needs its excuse at depth" in " ".join(text.split())
+    assert "^^^ N2r needs its excuse here" in text
+    assert "Excused here: the reaper's attempts all failed" in " ".join(text.split())
+    assert "violated" not in text
+
+
+def test_the_thread_that_the_last_line_does_not_name_is_named_below() -> None:
+    assert draw(race("E12", "frozen", "L5")).endswith("stays frozen. Here: P1.t1.\n")
+    assert "Here:" not in draw(race("v4.12", "marked", "N2r"))
+
+
+def test_a_dying_thread_is_let_go_by_out_of_memory_itself() -> None:
+    found = columns(draw(race("v4.14", "dying-threads", "S6t")))
+    for cells in found.values():
+        assert "oom_kill_process" not in [cell.strip() for cell in cells]
+        assert any(cell.strip() == "return true # dying" for cell in cells)
 
 
 def test_the_whole_run_starts_cold_and_marks_where_the_scenario_starts() -> None:

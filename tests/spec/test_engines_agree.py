@@ -40,6 +40,7 @@ QUICK = frozenset(
         ("arcangeli-first-no-oom-lock", "init-shares"),
         ("fault-leave-retry", "init-shares"),
         ("fault-retake-lock", "init-shares"),
+        *((era.id, "core-dump") for era in all_eras()),
     }
 )
 """What the default run compares; the rest is marked slow."""

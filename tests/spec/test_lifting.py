@@ -28,7 +28,7 @@ from oom_spec.stepping import ConcreteStore, State, Variable, arguments_of
 from .evaluate import Plain, evaluate
 from .toy import HOUSE, ROOM_FOR_TWO, TWO_GUESTS, Guest, GuestAt, House, Paint, Why, guest_step
 
-MOST = 2**15
+MOST = 2**17
 """Valuations of one footprint; beyond, they are sampled."""
 FEWEST = 64
 """States in which each instance is compared at least, however small its footprint."""
@@ -100,7 +100,8 @@ class Comparison:
             slot_of(leaf) for path in self.paths for leaf in terms.leaves(path.condition, Op.FIELD)
         } | self._site()
         self.choices = {slot: self._codes(slot) for slot in ground.variables if slot in footprint}
-        self.exhaustive = self._size(self.choices) <= MOST
+        self.size = self._size(self.choices)
+        self.exhaustive = self.size <= MOST
         if not self.exhaustive:
             self.choices = {slot: codes for slot, codes in self.choices.items() if slot in in_conditions}
         self.sampled = self._size(self.choices) > MOST
@@ -207,13 +208,26 @@ def all_steps() -> dict[str, Step]:
     return found
 
 
+CANDIDATES = 6
+"""Scenarios in which a step could be taken that are looked at for one where its footprint is small."""
+
+
+@cache
 def comparisons(declared: Step) -> list[Comparison]:
-    """All instances of the step in the smallest scenario in which one of them can be taken."""
+    """All instances of the step in a small scenario in which one of them can be taken.
+
+    The first one with footprints that can be covered whole; else the first one.
+    """
+    candidates: list[list[Comparison]] = []
     for ground in grounds():
         found = [Comparison(declared, arguments, ground) for arguments in arguments_of(declared, ground.structure)]
         if any(comparison.paths for comparison in found):
-            return found
-    return []
+            candidates.append(found)
+            if all(comparison.exhaustive for comparison in found):
+                return found
+        if len(candidates) == CANDIDATES:
+            break
+    return min(candidates, key=lambda found: sum(each.size for each in found), default=[])
 
 
 STEPS = all_steps()

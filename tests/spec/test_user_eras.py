@@ -414,7 +414,7 @@ BODIES = {
     ),
     "guard whose name is a text": (
         "requires(mm.oom_skip, 'skip is set')",
-        "requires(..., 'skip is set'): name the reason by a member of Guard",
+        "requires(..., 'skip is set'): name the reason by a member of an enum, such as Guard",
     ),
     "guard that is no truth value": (
         "requires(1, Guard.SKIP_SET)",
@@ -492,7 +492,6 @@ def test_a_wrong_step_is_told_with_its_line(case: str, tmp_path: Path) -> None:
 
 
 OF_THE_WHOLE_STEP = {
-    "guard whose name is a text",
     "history in a guard",
     "unknown event",
     "event without its objects",

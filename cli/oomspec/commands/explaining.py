@@ -6,18 +6,16 @@ import json
 
 import click
 
-from oom_spec.applicability import why_not
+from oom_spec.applicability import irrelevant, why_not
 from oom_spec.diagrams import draw, svg
 from oom_spec.eras import find_era
-from oom_spec.exploring import MOST_STATES, Exploration, Hit
-from oom_spec.graphs import path_to
 from oom_spec.instances import Instance
 from oom_spec.language import Era, Property, Scenario, SpecError
-from oom_spec.progress import look_at_graph
 from oom_spec.properties import find_properties
+from oom_spec.racing import Race, look
 from oom_spec.replay_tests import to_pytest
 from oom_spec.scenarios import SCENARIOS, find_scenario
-from oom_spec.traces import Run, run_to, to_itf, to_json
+from oom_spec.traces import Run, to_itf, to_json
 from oomspec.advising import say_advice
 from oomspec.output import json_line, titled
 
@@ -63,7 +61,7 @@ def explain(
     if reason:
         _say(chosen, subject, "not-applicable", f"does not apply to {titled(chosen)}: {reason}", form, as_json)
         return 0
-    scenarios = [find_scenario(name)] if name else [s for s in SCENARIOS if not s.slow]
+    scenarios = [find_scenario(name)] if name else [s for s in SCENARIOS if not s.slow and not irrelevant(chosen, s)]
     found, truncated = _shortest(chosen, subject, scenarios, excuse)
     if found is None:
         if truncated:
@@ -74,12 +72,11 @@ def explain(
         text = f"{what} in {titled(chosen)}: every reachable state was visited {where}"
         _say(chosen, subject, "proved-instance", text, form, as_json)
         return 0
-    exploration, hit = found
-    run = run_to(exploration, hit, subject)
+    run = found.run
     if as_json:
         json_line(json.loads(to_json(run)))
         return 0
-    click.echo(_rendered(run, exploration.instance, form, whole=whole, race_only=race_only), nl=False)
+    click.echo(_rendered(run, found.exploration.instance, form, whole=whole, race_only=race_only), nl=False)
     return 0
 
 
@@ -91,26 +88,15 @@ def _say(era: Era, subject: Property, verdict: str, text: str, form: str, as_jso
         click.echo(f"{subject.id} {text}", err=form != "text")
 
 
-def _shortest(
-    era: Era, subject: Property, scenarios: list[Scenario], excuse: bool
-) -> tuple[tuple[Exploration, Hit] | None, bool]:
-    best: tuple[Exploration, Hit] | None = None
+def _shortest(era: Era, subject: Property, scenarios: list[Scenario], excuse: bool) -> tuple[Race | None, bool]:
+    best: Race | None = None
     truncated = False
     for scenario in scenarios:
-        if subject.graph:
-            exploration = Exploration(Instance(era, scenario), keep_edges=True)
-            broken = None if exploration.truncated else look_at_graph(exploration, subject)
-            hit = None if broken is None else Hit(len(path_to(exploration, broken[0])), broken[0], None, None)
-        else:
-            limit = None if best is None else best[1].depth
-            exploration = Exploration(Instance(era, scenario), [subject], depth_limit=limit, first_only=not excuse)
-            finding = exploration.findings[subject.id]
-            hit = finding.violated
-            if excuse:
-                hit = min(finding.excuses.values(), key=lambda each: each.depth, default=None)
-        if hit is not None and (best is None or hit.depth < best[1].depth):
-            best = (exploration, hit)
-        truncated = truncated or exploration.states >= MOST_STATES
+        limit = None if best is None else best.hit.depth
+        looked = look(Instance(era, scenario), subject, excuse=excuse, depth_limit=limit)
+        if looked.race is not None and (best is None or looked.race.hit.depth < best.hit.depth):
+            best = looked.race
+        truncated = truncated or looked.cut_short
     return best, truncated
 
 

@@ -120,14 +120,9 @@ UNREACHED = (
         "MMF_OOM_SKIP is set before a tree is emptied, and tested first; no scenario has a caller and an empty mm",
     ),
     Unreached(
-        ("E13", "E14", "E15", "v6.18-dev"),
-        ("walker.mmput.check_stable_address_space[stable]",),
-        "only forks that fail are modelled, and those mark the child as unstable before anybody gets its lock",
-    ),
-    Unreached(
-        ("E14", "E15"),
-        ("walker.mmput.find_vma",),
-        "every walker asks first, and only forks that fail are modelled",
+        ("v6.18-dev",),
+        ("mrelease.__oom_reap_task_mm.unmap_page_range[an mlocked page]",),
+        "it walks only where MMF_OOM_SKIP was set between its two tests, and no such world has mlocked pages",
     ),
     Unreached(
         ("E15",),
