@@ -105,35 +105,51 @@ def confirm(
     goal: Goal,
     depth: int,
     seconds: float | None = None,
-    *,
-    schedule: Sequence[int] | None = None,
 ) -> Bounded:
-    """One question: a violation after exactly ``depth`` steps?
-
-    With ``schedule`` (path numbers) the run is given, and only its existence and its end are asked.
-    """
+    """One question: a violation after exactly ``depth`` steps?"""
     started = time.monotonic()
     unrolling = Unrolling(encoding, start)
-    for step in range(depth):
+    for _ in range(depth):
         unrolling.extend()
-        if schedule is not None:
-            number = z3.vector_value(schedule[step], encoding.width)
-            unrolling.solver.add(z3.equals(unrolling.choices[step], number))
     unrolling.solver.add(unrolling.violated_at((goal,), depth))
     answer = unrolling.solver.check(seconds)
     run = unrolling.run(depth) if answer is Answer.SAT else ()
     reason = unrolling.solver.reason() if answer is Answer.UNKNOWN else ""
     found = depth if answer is Answer.SAT else None
-    return Bounded(answer, -1, found, run, time.monotonic() - started, reason, schedule is not None)
+    return Bounded(answer, -1, found, run, time.monotonic() - started, reason)
 
 
 class Search:
     """An incremental search: one question per depth, continued where it stopped."""
 
     def __init__(self, encoding: Encoding, start: int, logic: str | None = "QF_BV") -> None:
+        self.start = start
         self.unrolling = Unrolling(encoding, start, logic)
         self.complete_to = -1
         """Every question up to this depth was answered unsat, for the goals asked then."""
+
+    def follow(self, goal: Goal, schedule: Sequence[int]) -> Bounded:
+        """Does the run of this ``schedule`` (path numbers) exist, and does it end with a violation of ``goal``?
+
+        Frames beyond its end would ask that it goes on; so where there are such, it is asked afresh.
+        """
+        started = time.monotonic()
+        depth = len(schedule)
+        longer = len(self.unrolling.choices) > depth
+        unrolling = Unrolling(self.unrolling.encoding, self.start) if longer else self.unrolling
+        while len(unrolling.choices) < depth:
+            unrolling.extend()
+        unrolling.solver.push()
+        try:
+            for choice, number in zip(unrolling.choices, schedule, strict=False):
+                unrolling.solver.add(z3.equals(choice, z3.vector_value(number, unrolling.encoding.width)))
+            unrolling.solver.add(unrolling.violated_at((goal,), depth))
+            answer = unrolling.solver.check(None)
+            run = unrolling.run(depth) if answer is Answer.SAT else ()
+        finally:
+            unrolling.solver.pop()
+        found = depth if answer is Answer.SAT else None
+        return Bounded(answer, -1, found, run, time.monotonic() - started, guided=True)
 
     def advance(
         self,

@@ -126,10 +126,9 @@ class Decision:
                 self.bounded[subject.id] = found
                 waiting.remove(subject)
         self.complete_to = search.complete_to
-        for subject in waiting:
-            hit = self._finding(subject).violated
-            if hit is not None:
-                self._confirm(subject, hit, budget_ends)
+        hits = [(subject, hit) for subject in waiting if (hit := self._finding(subject).violated) is not None]
+        for subject, hit in sorted(hits, key=lambda each: each[1].depth):
+            self._confirm(search, subject, hit, budget_ends)
 
     def _report(self, depth: int) -> None:
         self.progress(f"z3: no violation within {depth} steps")
@@ -148,7 +147,7 @@ class Decision:
             )
         return broken
 
-    def _confirm(self, subject: Property, hit: Hit, budget_ends: float) -> None:
+    def _confirm(self, search: Search, subject: Property, hit: Hit, budget_ends: float) -> None:
         assert self.encoding is not None
         goal = goal_of(self.instance, subject)
         left = budget_ends - time.monotonic()
@@ -159,8 +158,7 @@ class Decision:
             if found.answer is Answer.SAT:
                 self.bounded[subject.id] = found
                 return
-        schedule = self.exploration.path_numbers(hit)
-        found = confirm(self.encoding, self.start, goal, hit.depth, None, schedule=schedule)
+        found = search.follow(goal, self.exploration.path_numbers(hit))
         if found.answer is not Answer.SAT:
             raise InternalError(self._disagree(subject, hit.depth, "z3 does not allow the explorer's run"))
         self.bounded[subject.id] = found

@@ -302,10 +302,11 @@ class Matrix:
     def _second_opinions(self) -> list[Task]:
         """Where Z3 looks: each cell's shortest violation, and for what holds the primary scenario."""
         locators = {era.id: era.locator for era in self.eras}
+        of_the_graph = {subject.id for subject in self.properties if subject.graph}  # nothing for Z3
         wanted: dict[tuple[str, str], dict[str, int]] = {}
         for cell in self.cells().values():
             asked = cell.leading if cell.word is Word.VIOLATED else self._primary(cell)
-            if asked is not None:
+            if asked is not None and cell.property not in of_the_graph:
                 twin = self.twin_of.get((cell.era, asked.scenario), cell.era)
                 era = twin if twin in locators else cell.era
                 wanted.setdefault((era, asked.scenario), {})[cell.property] = asked.depth or 0

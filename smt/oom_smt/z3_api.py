@@ -33,6 +33,9 @@ def need_z3() -> None:
 
 Expr = NewType("Expr", object)
 
+NO_LIMIT = 2**32 - 1
+"""z3's own default for its time limit, in milliseconds."""
+
 
 @unique
 class Answer(Enum):
@@ -147,8 +150,7 @@ class Solver:
 
     def check(self, seconds: float | None = None) -> Answer:
         """Decide, giving up after ``seconds``; Ctrl-C counts as giving up and is raised again."""
-        if seconds is not None:
-            self._solver.set("timeout", max(1, int(seconds * 1000)))
+        self._solver.set("timeout", NO_LIMIT if seconds is None else max(1, int(seconds * 1000)))
         result = self._solver.check()
         if result == z3.sat:
             return Answer.SAT

@@ -90,11 +90,13 @@ def test_a_given_schedule_must_be_possible() -> None:
     assert hit is not None
     encoding, goal = Encoding(instance), goal_of(instance, subject)
     schedule = exploration.path_numbers(hit)
-    given = confirm(encoding, _start(exploration), goal, hit.depth, schedule=schedule)
+    search = Search(encoding, _start(exploration))
+    given = search.follow(goal, schedule)
     assert given.answer is Answer.SAT
     assert given.guided
     swapped = [schedule[1], schedule[0], *schedule[2:]]
-    assert confirm(encoding, _start(exploration), goal, hit.depth, schedule=swapped).answer is Answer.UNSAT
+    assert search.follow(goal, swapped).answer is Answer.UNSAT
+    assert search.follow(goal, schedule[:-1]).answer is Answer.UNSAT
 
 
 def test_the_strict_goal_counts_what_only_an_excuse_covers() -> None:
