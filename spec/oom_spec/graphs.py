@@ -67,18 +67,24 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
         found = known[at] = sum(bit for offset, mask, codes, bit in resting if at >> offset & mask in codes)
         return found
 
-    # for each state, from here on: who can act or rests, who comes to rest, who brings about an end
-    future: dict[int, int] = {}
     lowest = (1 << points) - 1  # program counters sit lowest
     # nobody acts in an end
     ends = {state for state, steps in edges.items() if not steps and final(state) is not None}
+
+    def at_rest(state: int) -> int:
+        at = state & lowest
+        return known[at] if at in known else rests(at)
+
+    if _everybody_goes_on(edges, acting, everybody, at_rest, ends):
+        return None
+    # for each state, from here on: who can act or rests, who comes to rest, who brings about an end
+    future: dict[int, int] = {}
     for state in reversed(exploration.parents):
         if state in ends:
             future[state] = 0
             continue
-        at = state & lowest
-        at_rest = known[at] if at in known else rests(at)
-        mark = at_rest | at_rest << width
+        resting_now = at_rest(state)
+        mark = resting_now | resting_now << width
         for target, number in edges[state]:
             mark |= acting[number]
             if target in ends:
@@ -95,6 +101,48 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
             name = next(v.slot[1][0] for n, v in enumerate(counters) if missing >> n & 1)
             return Stuck(name, state, len(exploration.path_numbers(Hit(0, state, None, None))))
     return None
+
+
+def _everybody_goes_on(
+    edges: dict[int, list[tuple[int, int]]],
+    acting: Sequence[int],
+    everybody: int,
+    at_rest: Callable[[int], int],
+    ends: set[int],
+) -> bool:
+    """Whether from every state on each actor acts or rests some time: the usual case, and quickly seen.
+
+    ``edges`` has the states in the order of their depth; most steps lead to deeper states.
+    """
+    future: dict[int, int] = {}
+    left = []
+    for state, steps in reversed(edges.items()):
+        if state in ends:
+            future[state] = 0
+            continue
+        mark = at_rest(state)
+        for target, number in steps:
+            mark |= acting[number] | future.get(target, 0)
+            if mark == everybody:
+                break
+        future[state] = mark
+        if mark != everybody:
+            left.append(state)
+    changed = True
+    while left and changed:
+        changed = False
+        below = []
+        for state in left:
+            mark = future[state]
+            for target, _ in edges[state]:
+                mark |= future[target]
+            if mark != future[state]:
+                future[state] = mark
+                changed = True
+            if mark != everybody:
+                below.append(state)
+        left = below
+    return not left
 
 
 def _below_all(order: Iterable[int], marks: Mapping[int, int]) -> list[int]:

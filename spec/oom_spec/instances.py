@@ -85,6 +85,8 @@ class Check:
 
 _lifted: dict[tuple[Scenario, Step], tuple[tuple[Action, Path], ...]] = {}
 """What eras share is lifted once; kept for the life of the process, as eras and scenarios are."""
+_formulas: dict[tuple[Scenario, Callable[..., bool], tuple[object, ...]], Term] = {}
+"""The formulas of properties, expanded; kept as long as the properties are, for the life of the process."""
 _expanded: WeakKeyDictionary[Path, tuple[Term, dict[Slot, Term]]] = WeakKeyDictionary()
 """The same for expanded paths; those that nobody uses any more are forgotten."""
 
@@ -219,6 +221,14 @@ class Instance:
         world = self.store.handle(World, object_term(World, "world"))
         return lift_formula(function, (world, *given), self.store)
 
+    def _of_property(self, function: Callable[..., bool], arguments: tuple[object, ...]) -> Term:
+        """A formula of a property, grounded; eras share what does not depend on their steps."""
+        key = self.scenario, function, arguments
+        found = _formulas.get(key)
+        if found is None:
+            found = _formulas[key] = terms.expand(self.raw_formula(function, arguments), self.structure)
+        return terms.rebuild(found, self._constant, {})
+
     def formula(self, function: Callable[..., bool], arguments: Iterable[object]) -> Term:
         """A formula over given objects (by name), enum members and constants, grounded."""
         return self.simplify(self.raw_formula(function, arguments))
@@ -238,9 +248,9 @@ class Instance:
 
     def check(self, subject: Property, arguments: tuple[object, ...]) -> Check:
         """The formulas of ``subject`` for given arguments."""
-        when = self.formula(subject.when, arguments)
-        holds = self.formula(subject.then, arguments)
-        excuse = terms.FALSE if subject.excuse is None else self.formula(subject.excuse, arguments)
+        when = self._of_property(subject.when, arguments)
+        holds = self._of_property(subject.then, arguments)
+        excuse = terms.FALSE if subject.excuse is None else self._of_property(subject.excuse, arguments)
         return Check(subject, arguments, when, holds, terms.disjoin(holds, excuse))
 
     def invariants(self, subject: Property) -> tuple[Check, ...]:

@@ -76,11 +76,16 @@ def find_blocked(exploration: Exploration, subject: Property) -> Blocked | None:
         offset, mask = exploration.packing.offsets[variable.slot], exploration.packing.mask(variable.slot)
         rest = {code for code, value in enumerate(variable.values) if value in variable.declaration.rest}
         excused = judge(exploration.packing, [_holds_for(instance, subject, actor)])
+        own = [each == actor for each in acting]
         for state in exploration.parents:
-            if (state >> offset & mask) in rest or any(acting[number] == actor for _, number in edges.get(state, ())):
+            if (state >> offset & mask) in rest:
                 continue
-            if excused(state) is None and final(state) is None:
-                return Blocked(actor, state)
+            for _, number in edges[state]:
+                if own[number]:
+                    break
+            else:
+                if excused(state) is None and final(state) is None:
+                    return Blocked(actor, state)
     return None
 
 
@@ -112,6 +117,8 @@ def find_lasso(exploration: Exploration, subject: Property) -> Lasso | None:
     while work:
         part = work.pop()
         for component in _components(graph.inside, part):
+            if len(component) == 1 and component[0] in graph.moving:
+                continue
             starved = graph.starved(component)
             if not starved:
                 if not best or min(order[s] for s in component) < min(order[s] for s in best):
@@ -163,7 +170,19 @@ class _Graph:
         self.edges = edges
         self.fairness = fairness
         self.owed = fairness.owed
-        self.inside = {s: [t for t, _ in edges.get(s, ()) if t in waiting] for s in waiting}
+        self.inside = {s: [t for t, _ in edges[s] if t in waiting] for s in waiting}
+        self.moving = self._moving(waiting)
+        """States that are left for good by somebody who may be counted on."""
+
+    def _moving(self, waiting: set[int]) -> set[int]:
+        owed, conditional = self.owed, bool(self.fairness.only_where)
+        found = set()
+        for state in waiting:
+            for target, number in self.edges[state]:
+                if owed[number] and target != state and not conditional:
+                    found.add(state)
+                    break
+        return found
 
     def able(self, state: int) -> int:
         """The fair actors that can take a step."""
