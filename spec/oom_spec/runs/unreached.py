@@ -39,10 +39,9 @@ PINNED = "mm_users is pinned during a walk, so exit_mmap, which clears VM_LOCKED
 BEFORE_GROUPS = (
     *("E4", "E4b", "E5", "E6", "E6b", "E7", "v4.14.y"),
     *("*-2017-*", "strawman-*", "arcangeli-*", "fault-*"),
-    "mrelease-first-form",  # built on v4.14 in this model
 )
 """One victim per kill."""
-FROM_GROUPS = ("E8*", "E9", "v5.15.y", "v5.17-rc", "E1?*", "v6.18-dev", "hocko-rfc-*")
+FROM_GROUPS = ("E8*", "E9", "v5.15.y", "mrelease-first-form", "v5.17-rc", "E1?*", "v6.18-dev", "hocko-rfc-*")
 """memory.oom.group kills a marked victim again."""
 
 CLEARED_BEFORE = (
@@ -59,11 +58,6 @@ UNREACHED = (
             "killer.wake_oom_reaper.oom_reaper_list = tsk[list corrupted]",
         ),
         CLEARED_BEFORE,
-    ),
-    Unreached(
-        ("E2",),
-        ("killer.try_oom_reaper.process_shares_mm[some are not dying]",),
-        "no scenario has a dying thread that allocates and a live process that shares its mm",
     ),
     Unreached(
         BEFORE_GROUPS,
@@ -86,52 +80,9 @@ UNREACHED = (
         PINNED,
     ),
     Unreached(
-        (
-            "E5",
-            "E6*",
-            "E7",
-            "v4.14.y",
-            "hocko-*",
-            "strawman-*",
-            "E8*",
-            "E9",
-            "v5.15.y",
-            "v5.17-rc",
-            "E1?*",
-            "mrelease-first-form",
-            "v6.18-dev",
-        ),
-        ("task.exec_mmap.mmput[not last]",),
-        "nobody but the reaper of v4.12 holds mm_users beside the execve in the scenario that has one",
-    ),
-    Unreached(
-        ("E9", "v5.15.y", "v5.17-rc", "E1?*", "mrelease-first-form", "v6.18-dev"),
-        ("mrelease.__oom_reap_task_mm.unmap_page_range[the watched page]",),
-        "no scenario has both a caller of process_mrelease and a page that faults are watched on",
-    ),
-    Unreached(
-        ("hocko-rfc-*",),
-        ("mm.exit_mmap.munlock_vma_pages_all[no victim]",),
-        "where there is mlocked memory, its owner exits only when it is killed and marked",
-    ),
-    Unreached(
-        ("E12*", "E13", "E14", "E15", "v6.18-dev"),
-        ("mrelease.__oom_reap_task_mm.set_bit(MMF_UNSTABLE)[no VMA]",),
-        "MMF_OOM_SKIP is set before a tree is emptied, and tested first; no scenario has a caller and an empty mm",
-    ),
-    Unreached(
         ("v6.18-dev",),
         ("mrelease.__oom_reap_task_mm.unmap_page_range[an mlocked page]",),
         "it walks only where MMF_OOM_SKIP was set between its two tests, and no such world has mlocked pages",
-    ),
-    Unreached(
-        ("E15",),
-        (
-            "walker.register_for_each_vma.build_map_info[mmget_not_zero]",
-            "walker.register_for_each_vma.mmap_write_lock",
-            "walker.register_for_each_vma.mmap_write_unlock",
-        ),
-        "the VMAs of a child whose fork failed are out of rmap before dup_mmap_sem lets uprobes in",
     ),
 )
 
