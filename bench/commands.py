@@ -14,20 +14,20 @@ from oom_spec.language.errors import SpecError
 START = "from oomspec.main import main; main()"
 
 
-def run(*arguments: str) -> None:
-    """Run ``oomspec`` with ``arguments`` in a process of its own.
+def run(*arguments: str, cache: str = "") -> None:
+    """Run ``oomspec`` with ``arguments`` in a process of its own, with an empty cache unless one is given.
 
     Raises `SpecError` where it fails: the time of a failure is no measurement.
     """
     script = Path(sys.executable).with_name("oomspec")
     command = [str(script)] if script.exists() else [sys.executable, "-c", START]
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
             [*command, *arguments],
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "XDG_CACHE_HOME": cache},
+            env={**os.environ, "OOMSPEC_CACHE": cache or empty},
         )
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
