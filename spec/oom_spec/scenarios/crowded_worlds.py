@@ -144,7 +144,7 @@ GROUP_OF_SHARERS = Scenario(
 
 TWO_VICTIMS = Scenario(
     id="two-victims",
-    why="Two victims in two domains, each killed by its own domain's OOM: the list holds both, last in, first out.",
+    why="Two victims in two domains, on the list together; one of them exits, the other never reaches do_exit.",
     objects=world(
         REAPER,
         killer("killer-A", eligible=("P1",)),
@@ -152,10 +152,10 @@ TWO_VICTIMS = Scenario(
         victim_mm(),
         make(Mm, "mm1", reapable=1),
         process("P1", "mm0"),
-        process("P2", "mm1"),
+        process("P2", "mm1", never_exits=True),
     ),
     bounds=bounds(),
-    limits=(ONE_PAGE, "MAX_OOM_REAP_RETRIES = 1 instead of 10", ONE_THREAD),
+    limits=(ONE_PAGE, "MAX_OOM_REAP_RETRIES = 1 instead of 10", ONE_THREAD, "the second victim never reaches do_exit"),
     slow=True,
 )
 
