@@ -152,6 +152,7 @@ SHARER = Scenario(
     ends=second_victim,
     ends_text="the bystander is picked, or the sharer was killed on its own account",
     limits=limits(1, ONE_THREAD),
+    slow=True,
 )
 
 SHARER_OUTSIDE = Scenario(
