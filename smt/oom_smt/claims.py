@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 import attrs
 
 from oom_smt.deciding import InternalError, Options, decide
-from oom_smt.matrix import prepare_worker, stop
+from oom_smt.pool import Died, Pool
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration, replay
 from oom_spec.generating import judge
@@ -111,6 +110,22 @@ def _possible(part: Part) -> Decided:
     return f"lost at {len(run)}", [action.id for action in run], [*checked, "plain replay"]
 
 
+@attrs.frozen
+class Ask:
+    """One part to be decided by a worker."""
+
+    part: str
+    z3_seconds: float
+
+    def decide(self) -> Outcome:
+        """Do it."""
+        return decide_part(self.part, self.z3_seconds)
+
+
+class WorkerDied(Exception):  # noqa: N818 - an event, not a mistake
+    """A worker process was lost, and with it the part named."""
+
+
 def decide_claims(
     claims: Sequence[Claim] = CLAIMS,
     *,
@@ -118,16 +133,16 @@ def decide_claims(
     z3_seconds: float = 2.0,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> Mapping[str, Outcome]:
-    """The outcome of every part, by its id, computed in parallel."""
-    names = [part.id for claim in claims for part in claim.parts]
+    """The outcome of every part, by its id, computed in parallel.
+
+    Raises `WorkerDied` where a worker process is lost.
+    """
+    tasks = [Ask(part.id, z3_seconds) for claim in claims for part in claim.parts]
     found: dict[str, Outcome] = {}
-    with ProcessPoolExecutor(jobs or os.cpu_count() or 1, initializer=prepare_worker) as pool:
-        try:
-            pending = [pool.submit(decide_part, name, z3_seconds) for name in names]
-            for done, (name, future) in enumerate(zip(names, pending, strict=True), 1):
-                found[name] = future.result()
-                progress(done, len(names), f"claim {name}")
-        except KeyboardInterrupt:
-            stop(pool)
-            raise
-    return found
+    with Pool(jobs or os.cpu_count() or 1, Ask.decide) as pool:
+        for done, (task, outcome) in enumerate(pool.run({task.part: [task] for task in tasks}), 1):
+            if isinstance(outcome, Died):
+                raise WorkerDied(task.part)
+            found[task.part] = outcome
+            progress(done, len(tasks), f"claim {task.part}")
+    return {task.part: found[task.part] for task in tasks}

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 import attrs
 
 from oom_smt.cache import Cache, Request, era_digest, options_text
 from oom_smt.deciding import InternalError, Options, decide
-from oom_smt.pool import Died, Pool, prepare_worker
+from oom_smt.pool import Died, Pool
 from oom_spec.applicability import irrelevant, why_not
 from oom_spec.eras import find_era
 from oom_spec.instances import Instance
@@ -151,14 +150,6 @@ def _as_of(era: Era, other: str, verdicts: Iterable[Verdict], absent: Mapping[st
         )
         for verdict in verdicts
     ]
-
-
-def stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers of an executor at once: what they were doing is lost, what they did is not."""
-    workers = list(pool._processes.values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
 
 
 # -- the whole -------------------------------------------------------------------------------
@@ -383,4 +374,4 @@ class Clock:
         return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
 
 
-__all__ = ["Matrix", "Task", "prepare_worker", "stop", "work", "work_once"]
+__all__ = ["Matrix", "Task", "work", "work_once"]

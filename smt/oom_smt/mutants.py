@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -20,6 +19,7 @@ import attrs
 
 import oom_spec
 from oom_smt import encoding, outcomes
+from oom_smt.cache import location
 from oom_smt.outcomes import faults_of
 from oom_smt.pool import Died, Pool
 from oom_spec.eras import find_era
@@ -219,12 +219,8 @@ def _in_outcomes(era: str, mutation: Mutation) -> Notice | None:
 
 
 def store_path() -> Path:
-    """Where finished mutants are kept: under ``$OOMSPEC_CACHE``, else the user's cache folder."""
-    named = os.environ.get("OOMSPEC_CACHE")
-    if named:
-        return Path(named) / "mutants.jsonl"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "oomspec" / "mutants.jsonl"
+    """Where finished mutants are kept: in the folder of the cache."""
+    return location() / "mutants.jsonl"
 
 
 LEFT_OUT = frozenset(

@@ -7,11 +7,12 @@ the property does not name as fair, may be left untaken for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from oom_spec.exploring import Exploration
+from oom_spec.fairness import fair_parts
 from oom_spec.generating import Judge, judge
 from oom_spec.graphs import edges_of, final_states, find_stuck
 from oom_spec.instances import Action, Instance
@@ -110,27 +111,25 @@ def find_lasso(exploration: Exploration, subject: Property) -> Lasso | None:
     waiting = {s for s in exploration.parents if pending(s) is not None and (edges.get(s) or final(s) is None)}
     if not waiting:
         return None
-    graph = _Graph(edges, _Fairness(exploration, subject), waiting)
-    best: list[int] = []
-    work = [waiting]
+    fairness = _Fairness(exploration, subject)
+    owed = fairness.owed
+    graph: dict[int, list[tuple[int, int]]] = {}
+    able: dict[int, int] = {}
+    for state in waiting:
+        bits = 0
+        inside = graph[state] = []
+        for target, number in edges[state]:
+            bit = owed[number]
+            bits |= bit
+            if target in waiting:
+                inside.append((target, bit))
+        able[state] = bits & fairness.at(state)
     order = {state: number for number, state in enumerate(exploration.parents)}
-    while work:
-        part = work.pop()
-        for component in _components(graph.inside, part):
-            if len(component) == 1 and component[0] in graph.moving:
-                continue
-            starved = graph.starved(component)
-            if not starved:
-                if not best or min(order[s] for s in component) < min(order[s] for s in best):
-                    best = component
-            elif len(component) > 1:
-                left = {s for s in component if not graph.able(s) & starved}
-                if left:
-                    work.append(left)
-    if not best:
+    nearest = min(fair_parts(graph, able), key=lambda part: min(order[s] for s in part), default=None)
+    if nearest is None:
         return None
-    first = min(best, key=order.__getitem__)
-    numbers = graph.cycle(first, set(best))
+    first = min(nearest, key=order.__getitem__)
+    numbers = _way_round(edges, first, set(nearest))
     return Lasso(first, tuple(exploration.instance.paths[number].action for number in numbers))
 
 
@@ -163,102 +162,22 @@ class _Fairness:
         return found
 
 
-class _Graph:
-    """The states where a property waits, and who can act in them."""
-
-    def __init__(self, edges: dict[int, list[tuple[int, int]]], fairness: _Fairness, waiting: set[int]) -> None:
-        self.edges = edges
-        self.fairness = fairness
-        self.owed = fairness.owed
-        self.inside = {s: [t for t, _ in edges[s] if t in waiting] for s in waiting}
-        self.moving = self._moving(waiting)
-        """States that are left for good by somebody who may be counted on."""
-
-    def _moving(self, waiting: set[int]) -> set[int]:
-        owed, conditional = self.owed, bool(self.fairness.only_where)
-        found = set()
-        for state in waiting:
-            for target, number in self.edges[state]:
-                if owed[number] and target != state and not conditional:
-                    found.add(state)
-                    break
-        return found
-
-    def able(self, state: int) -> int:
-        """The fair actors that can take a step."""
-        found = 0
-        for _, number in self.edges.get(state, ()):
-            found |= self.owed[number]
-        return found & self.fairness.at(state)
-
-    def starved(self, component: list[int]) -> int:
-        """The fair actors that can act somewhere in a strongly connected part and never do."""
-        able = acts = 0
-        members = set(component)
-        for state in component:
-            able |= self.able(state)
-            for target, number in self.edges.get(state, ()):
-                if target in members:
-                    acts |= self.owed[number]
-        return able & ~acts
-
-    def cycle(self, first: int, members: set[int]) -> list[int]:
-        """A shortest way round from ``first``; empty where it stands still."""
-        parents: dict[int, tuple[int, int]] = {}
-        level = [first]
-        while level:
-            following = []
-            for state in level:
-                for target, number in self.edges.get(state, ()):
-                    if target == first:
-                        numbers, before = [number], state
-                        while before != first:
-                            before, back = parents[before]
-                            numbers.append(back)
-                        return numbers[::-1]
-                    if target in members and target not in parents:
-                        parents[target] = (state, number)
-                        following.append(target)
-            level = following
-        return []
-
-
-def _components(graph: dict[int, list[int]], members: set[int]) -> Iterator[list[int]]:
-    """The strongly connected components of the part of ``graph`` that is in ``members`` (Tarjan, without recursion)."""
-    numbers: dict[int, int] = {}
-    low: dict[int, int] = {}
-    stack: list[int] = []
-    on_stack: set[int] = set()
-    for root in members:
-        if root in numbers:
-            continue
-        numbers[root] = low[root] = len(numbers)
-        stack.append(root)
-        on_stack.add(root)
-        work = [(root, iter(graph[root]))]
-        while work:
-            state, targets = work[-1]
-            for target in targets:
-                if target not in numbers:
-                    if target not in members:
-                        continue
-                    numbers[target] = low[target] = len(numbers)
-                    stack.append(target)
-                    on_stack.add(target)
-                    work.append((target, iter(graph[target])))
-                    break
-                if target in on_stack and numbers[target] < low[state]:
-                    low[state] = numbers[target]
-            else:
-                work.pop()
-                if work and low[state] < low[work[-1][0]]:
-                    low[work[-1][0]] = low[state]
-                if low[state] == numbers[state]:
-                    component = []
-                    while True:
-                        member = stack.pop()
-                        on_stack.discard(member)
-                        component.append(member)
-                        if member == state:
-                            break
-                    yield component
+def _way_round(edges: Mapping[int, Sequence[tuple[int, int]]], first: int, members: set[int]) -> list[int]:
+    """A shortest way round from ``first``; empty where it stands still."""
+    parents: dict[int, tuple[int, int]] = {}
+    level = [first]
+    while level:
+        following = []
+        for state in level:
+            for target, number in edges[state]:
+                if target == first:
+                    numbers, before = [number], state
+                    while before != first:
+                        before, back = parents[before]
+                        numbers.append(back)
+                    return numbers[::-1]
+                if target in members and target not in parents:
+                    parents[target] = (state, number)
+                    following.append(target)
+        level = following
+    return []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
+from oom_spec.fairness import fair_parts, part_of
 from oom_spec.generating import generate
 from oom_spec.instances import Action, Instance
 from oom_spec.observing import Interned, Observable, Observer
@@ -113,20 +114,8 @@ class Side:
                 able[state] |= self._acting[number]
             pending.extend(target for target, _ in silent)
         self._settled.update(dict.fromkeys(inner, False))
-        waiting = [set(inner)]
-        while waiting:
-            for component in _components(waiting.pop(), inner):
-                acts = wants = 0
-                for state in component:
-                    wants |= able[state]
-                    for target, bit in inner[state]:
-                        if target in component:
-                            acts |= bit
-                starved = wants & ~acts
-                if not starved:
-                    self._settled.update(dict.fromkeys(component, True))
-                elif rest := {state for state in component if not able[state] & starved}:
-                    waiting.append(rest)
+        for part in fair_parts(inner, able):
+            self._settled.update(dict.fromkeys(part, True))
 
     def company(self, state: int) -> list[Action]:
         """The actions that go on for ever around a state that settles, without being noticed; may be empty."""
@@ -137,52 +126,13 @@ class Side:
                     inside.add(target)
                     pending.append(target)
         found: dict[str, Action] = {}
-        for component in _components(inside, {s: list(self.moves(s)[0]) for s in inside}):
-            if state in component:
-                for each in component:
-                    for target, number in self.moves(each)[0]:
-                        if target in component:
-                            action = self.instance.paths[number].action
-                            found.setdefault(action.id, action)
+        part = part_of({each: [step for step in self.moves(each)[0] if step[0] in inside] for each in inside}, state)
+        for each in part:
+            for target, number in self.moves(each)[0]:
+                if target in part:
+                    action = self.instance.paths[number].action
+                    found.setdefault(action.id, action)
         return list(found.values())
-
-
-def _components(nodes: set[int], edges: dict[int, list[tuple[int, int]]]) -> Iterator[set[int]]:
-    """The strongly connected components of the graph restricted to ``nodes`` (Tarjan, without recursion)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    stack: list[int] = []
-    on_stack: set[int] = set()
-    for root in nodes:
-        if root in index:
-            continue
-        work = [(root, iter(edges[root]))]
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        while work:
-            node, targets = work[-1]
-            for target, _ in targets:
-                if target not in nodes:
-                    continue
-                if target not in index:
-                    index[target] = low[target] = len(index)
-                    stack.append(target)
-                    on_stack.add(target)
-                    work.append((target, iter(edges[target])))
-                    break
-                if target in on_stack:
-                    low[node] = min(low[node], index[target])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    component = set()
-                    while node not in component:
-                        component.add(stack.pop())
-                    on_stack -= component
-                    yield component
 
 
 class ClosedSets:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures.process import BrokenProcessPool
 
 import click
 
-from oom_smt.claims import Outcome, decide_claims
+from oom_smt.claims import Outcome, WorkerDied, decide_claims
 from oom_spec.eras import find_era
 from oom_spec.language.errors import UnknownNameError
 from oom_spec.manifest import load
@@ -47,7 +46,7 @@ def claims(
     with progress_bar("claims") as progress:
         try:
             outcomes = decide_claims(chosen, jobs=jobs or 0, z3_seconds=z3_seconds, progress=progress)
-        except BrokenProcessPool:
+        except WorkerDied:
             click.echo("oomspec: a worker process died: the claims are unknown; try again with `--jobs 1`", err=True)
             return 3
     expected = load()[1]

@@ -8,7 +8,7 @@ from oom_spec.eras import e02_v4_7 as later
 from oom_spec.eras import e03_v4_8 as latest
 from oom_spec.eras.e02_v4_7 import E2
 from oom_spec.eras.e03_v4_8 import locks_first_with_mm, reap_task, scan_task
-from oom_spec.language import Era, Halt, Verified, World, begin, both, either, every, negate, requires, some, when
+from oom_spec.language import Era, Halt, Verified, World, both, either, every, negate, requires, some, when
 from oom_spec.protocol import kill, mmput
 from oom_spec.protocol import killer as selecting
 from oom_spec.protocol import reaper as reaping
@@ -22,6 +22,7 @@ from oom_spec.protocol.early import (
     notes_cleared_mark,
     users_signalled,
 )
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import KillAt, MmputAt, ReapAt
 from oom_spec.protocol.state import Excuse, Executor, Killer, Mm, Process, Reaper, Task
@@ -117,11 +118,8 @@ def reaper_mmput_not_last_to_retry(world: World, reaper: Reaper, task: Task) -> 
 def puts_last(world: World, reaper: Reaper, mm: Mm) -> None:
     """mm_users drops to 0: exit_aio, exit_mmap and all the rest run in the reaper."""
     mm.pinned_by_reaper = False
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
     reaper.in_mmput = True
-    mm.executor = Executor.REAPER
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.REAPER)
+    runs_mmput(world, mm, Executor.REAPER)
 
 
 def puts(world: World, mm: Mm) -> None:

@@ -6,7 +6,7 @@ import attrs
 
 from oom_spec.eras import e03_v4_8 as later
 from oom_spec.eras.e03_v4_8 import E3, reap_task, scan_task
-from oom_spec.language import Era, Verified, World, begin, both, either, negate, requires, some, step
+from oom_spec.language import Era, Verified, World, both, either, negate, requires, some, step
 from oom_spec.protocol import kill
 from oom_spec.protocol import killer as selecting
 from oom_spec.protocol import reaper as reaping
@@ -21,8 +21,9 @@ from oom_spec.protocol.early import (
     none_with_mm,
     will_free_early,
 )
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import KillAt, MmputAt, ReapAt
+from oom_spec.protocol.points import KillAt, ReapAt
 from oom_spec.protocol.state import Excuse, Executor, Fault, Killer, Process, Reaper, Task
 
 UNDER_OOM_LOCK = "e2fe14564d33"
@@ -75,10 +76,7 @@ def mmput_async_last_to_retry(world: World, reaper: Reaper, task: Task) -> None:
     """The failed attempt's was the last mm_users: a kworker runs __mmput."""
     mm = task.process.mm
     mm.pinned_by_reaper = False
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
-    mm.executor = Executor.WORKQUEUE
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.WORKQUEUE)
+    runs_mmput(world, mm, Executor.WORKQUEUE)
 
 
 @put_async(outcome="not last, to retry")

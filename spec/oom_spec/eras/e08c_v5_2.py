@@ -3,7 +3,7 @@
 from functools import partial
 
 from oom_spec.eras.e08b_v5_0 import E8B
-from oom_spec.language import Era, Verified, negate, requires
+from oom_spec.language import Era, Verified, requires
 from oom_spec.protocol import execve, task_exit
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.points import TaskAt
@@ -37,20 +37,14 @@ def leaves_scans(task: Task) -> None:
 @from_run(outcome="killed")
 def exit_signals_killed(task: Task) -> None:
     """The thread acts on SIGKILL and enters do_exit; a scan of its cgroup does not meet it any more."""
-    requires(negate(task.process.never_exits), Guard.SCENARIO)
-    requires(task.process.sigkill, Guard.KILLED)
-    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
-    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+    task_exit.acts_on_sigkill(task)
     leaves_scans(task)
 
 
 @from_run(outcome="by itself", environment=True)
 def exit_signals_by_itself(task: Task) -> None:
     """The thread exits without having been killed."""
-    requires(task.process.may_exit, Guard.MAY_EXIT)
-    requires(negate(task.process.sigkill), Guard.NOT_KILLED)
-    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
-    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+    task_exit.exits_by_itself(task)
     leaves_scans(task)
 
 

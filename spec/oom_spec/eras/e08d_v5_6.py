@@ -4,8 +4,8 @@ from functools import partial
 
 from oom_spec.eras.e08c_v5_2 import E8C
 from oom_spec.eras.e08c_v5_2 import from_run as exits_from_run
-from oom_spec.language import Era, Verified, both, negate, requires
-from oom_spec.protocol import execve
+from oom_spec.language import Era, Verified, both, requires
+from oom_spec.protocol import execve, task_exit
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.points import TaskAt
 from oom_spec.protocol.state import Task
@@ -29,20 +29,14 @@ def drops_live(task: Task) -> None:
 @from_run(outcome="killed")
 def exit_signals_killed(task: Task) -> None:
     """The thread acts on SIGKILL and enters do_exit."""
-    requires(negate(task.process.never_exits), Guard.SCENARIO)
-    requires(task.process.sigkill, Guard.KILLED)
-    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
-    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+    task_exit.acts_on_sigkill(task)
     drops_live(task)
 
 
 @from_run(outcome="by itself", environment=True)
 def exit_signals_by_itself(task: Task) -> None:
     """The thread exits without having been killed."""
-    requires(task.process.may_exit, Guard.MAY_EXIT)
-    requires(negate(task.process.sigkill), Guard.NOT_KILLED)
-    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
-    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+    task_exit.exits_by_itself(task)
     drops_live(task)
 
 

@@ -3,11 +3,12 @@
 from functools import partial
 
 from oom_spec.eras.e04_v4_12 import E4
-from oom_spec.language import Era, Standing, Verified, World, begin, negate, requires
+from oom_spec.language import Era, Standing, Verified, World, negate, requires
 from oom_spec.protocol import kill, reaper
 from oom_spec.protocol.derived import oom_lock_taken, users_left
-from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import KillAt, MmputAt, ReapAt
+from oom_spec.protocol.mmput import runs_mmput
+from oom_spec.protocol.names import Guard
+from oom_spec.protocol.points import KillAt, ReapAt
 from oom_spec.protocol.reaper import (
     attempts_exhausted,
     clears_link,
@@ -146,10 +147,7 @@ def mmput_async_last(world: World, reaper: Reaper, task: Task) -> None:
     """The mark's was the last mm_users: a kworker runs __mmput."""
     mm = task.process.mm
     drops_pin(mm)
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
-    mm.executor = Executor.WORKQUEUE
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.WORKQUEUE)
+    runs_mmput(world, mm, Executor.WORKQUEUE)
 
 
 @oom_reap_task(at=ReapAt.MMPUT_MARK, then=ReapAt.PUT_TASK, call="mmput_async", outcome="not last")

@@ -9,11 +9,12 @@ oom_lock is what keeps a scan from acting on it.
 from functools import partial
 
 from oom_spec.eras.e04_v4_12 import E4
-from oom_spec.language import Era, Standing, Verified, World, begin, negate, requires
+from oom_spec.language import Era, Standing, Verified, World, negate, requires
 from oom_spec.protocol import exit_mmap, reaper
 from oom_spec.protocol.derived import users_left
 from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.fences import FENCE
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt, ReapAt
 from oom_spec.protocol.reaper import attempts_exhausted, fails_trylock, finds_no_users, pops, publishes_skip
@@ -58,10 +59,7 @@ def mmput_async_last(world: World, reaper: Reaper, task: Task) -> None:
     mm = task.process.mm
     requires(mm.pinned_by_reaper, Guard.PINNED)
     mm.pinned_by_reaper = False
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
-    mm.executor = Executor.WORKQUEUE
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.WORKQUEUE)
+    runs_mmput(world, mm, Executor.WORKQUEUE)
 
 
 @reap_mm(at=ReapAt.MMPUT_ASYNC, then=ReapAt.UNLOCK_TRUE, call="mmput_async", outcome="not last")

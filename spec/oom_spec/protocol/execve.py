@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, negate, requires, step
+from oom_spec.language import World, negate, requires, step
 from oom_spec.protocol.derived import read_lock_free, task_lock_taken, users_left
-from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import MmputAt, TaskAt
+from oom_spec.protocol.mmput import runs_mmput
+from oom_spec.protocol.names import Guard
+from oom_spec.protocol.points import TaskAt
 from oom_spec.protocol.state import Executor, Task
 
 exec_mmap = partial(step, Task, kernel="fs/exec.c:exec_mmap")
@@ -47,12 +48,9 @@ def exec_up_read(task: Task) -> None:
 def exec_mmput_last(world: World, task: Task) -> None:
     """mm_users of the old mm drops to 0: execve itself runs __mmput."""
     task.owes_mmput = False
-    requires(negate(users_left(world, task.process.mm)), Guard.LAST_USER)
     task.in_mmput = True
     mm = task.process.mm
-    mm.executor = Executor.TASK
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.TASK)
+    runs_mmput(world, mm, Executor.TASK)
 
 
 @exec_mmap(at=TaskAt.EXEC_MMPUT, then=TaskAt.EXEC_RETURN, call="mmput", outcome="not last")

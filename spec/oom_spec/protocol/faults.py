@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, both, either, negate, requires, step, when
+from oom_spec.language import World, both, either, negate, requires, step, when
 from oom_spec.protocol.derived import read_lock_free, users_left
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import FaultAt, MmputAt
+from oom_spec.protocol.points import FaultAt
 from oom_spec.protocol.state import Executor, Fault, Page, Result
 
 use_mm = partial(step, Fault, kernel="mm/mmu_context.c:use_mm")
@@ -126,11 +127,8 @@ def caller_up_read(fault: Fault) -> None:
 def fault_mmput_last(world: World, fault: Fault) -> None:
     """The faulting thread drops the last mm_users and runs __mmput."""
     fault.pins = False
-    requires(negate(users_left(world, fault.mm)), Guard.LAST_USER)
     mm = fault.mm
-    mm.executor = Executor.KTHREAD
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.KTHREAD)
+    runs_mmput(world, mm, Executor.KTHREAD)
 
 
 @use_mm(at=FaultAt.MMPUT, then=FaultAt.DONE, call="mmput", outcome="not last", waits=True)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import Verified, World, begin, full, negate, requires, step, when
+from oom_spec.language import Verified, World, full, negate, requires, step, when
 from oom_spec.protocol.derived import read_lock_free, users_left, write_lock_free
-from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import ForkAt, MmputAt, WalkerAt
+from oom_spec.protocol.mmput import runs_mmput
+from oom_spec.protocol.names import Guard
+from oom_spec.protocol.points import ForkAt, WalkerAt
 from oom_spec.protocol.state import Excuse, Executor, Fork, Mm, Presence, Walker, Writer
 
 MARKER = "d24062914837"
@@ -96,10 +97,7 @@ def fork_mmput_last(world: World, fork: Fork) -> None:
     """The parent runs __mmput of the child's mm; the system call returns an error after that."""
     child = fork.child
     child.pinned_by_fork = False
-    requires(negate(users_left(world, child)), Guard.LAST_USER)
-    child.executor = Executor.FORKER
-    begin(child, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, child, Executor.FORKER)
+    runs_mmput(world, child, Executor.FORKER)
 
 
 @dup_mm(at=ForkAt.MMPUT, then=ForkAt.DONE, call="mmput", outcome="not last", commit=MARKER)
@@ -275,10 +273,7 @@ def swapoff_unlocks(walker: Walker) -> None:
 def walker_mmput_last(world: World, walker: Walker) -> None:
     """The walker drops the last mm_users and runs __mmput."""
     walker.pins = False
-    requires(negate(users_left(world, walker.mm)), Guard.LAST_USER)
-    walker.mm.executor = Executor.FOREIGN
-    begin(walker.mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, walker.mm, Executor.FOREIGN)
+    runs_mmput(world, walker.mm, Executor.FOREIGN)
 
 
 @walker(at=WalkerAt.MMPUT, then=WalkerAt.DONE, call="mmput", outcome="not last")

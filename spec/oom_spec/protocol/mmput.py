@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, both, negate, requires, step
-from oom_spec.protocol.derived import lock_unheld, write_lock_free
+from oom_spec.language import World, begin, both, negate, requires, step
+from oom_spec.protocol.derived import lock_unheld, users_left, write_lock_free
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.points import MmputAt
 from oom_spec.protocol.state import Executor, Mm, Scanner, Task, Writer
@@ -18,6 +18,14 @@ mmput = partial(step, Mm, kernel="kernel/fork.c:__mmput")
 exit_aio = partial(step, Mm, kernel="fs/aio.c:exit_aio")
 ksm_exit = partial(step, Mm, kernel="mm/ksm.c:__ksm_exit")
 khugepaged_exit = partial(step, Mm, kernel="mm/khugepaged.c:__khugepaged_exit")
+
+
+def runs_mmput(world: World, mm: Mm, executor: Executor) -> None:
+    """The last mm_users was dropped: who dropped it runs __mmput."""
+    requires(negate(users_left(world, mm)), Guard.LAST_USER)
+    mm.executor = executor
+    begin(mm, MmputAt.EXIT_AIO)
+    world.announce(Event.MMPUT_BEGINS, mm, executor)
 
 
 @exit_aio(at=MmputAt.EXIT_AIO, then=MmputAt.KSM_EXIT, call="kill_ioctx", outcome="completes", oracle="I/O in flight")

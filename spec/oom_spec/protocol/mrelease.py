@@ -20,13 +20,14 @@ from functools import partial
 
 import attrs
 
-from oom_spec.language import Verified, World, begin, both, either, every, negate, requires, some, step
+from oom_spec.language import Verified, World, both, either, every, negate, requires, some, step
 from oom_spec.protocol.derived import read_lock_free, task_lock_taken, users_left, will_free_mem
 from oom_spec.protocol.exit_mmap import mmap_is_null
 from oom_spec.protocol.killer import comes_before
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
 from oom_spec.protocol.notifiers import has_blockable_notifiers
-from oom_spec.protocol.points import MmputAt, MreleaseAt
+from oom_spec.protocol.points import MreleaseAt
 from oom_spec.protocol.reaper import WALK, zaps_page, zaps_watched_page
 from oom_spec.protocol.state import Executor, Mrelease, MreleaseResult, Process, Task
 
@@ -280,10 +281,7 @@ def mmput_last(world: World, mrelease: Mrelease) -> None:
     """The caller's was the last mm_users: it runs __mmput of its target itself, exit_aio included."""
     mm = mrelease.target.mm
     mrelease.pins = False
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
-    mm.executor = Executor.MRELEASE
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.MRELEASE)
+    runs_mmput(world, mm, Executor.MRELEASE)
 
 
 @mrelease(at=MreleaseAt.MMPUT, then=MreleaseAt.RETURN, call="mmput", outcome="not last", commit=PINS)

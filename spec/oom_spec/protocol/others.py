@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, both, either, negate, requires, step
+from oom_spec.language import World, both, either, negate, requires, step
 from oom_spec.protocol.derived import lock_unheld, read_lock_free, users_left, write_lock_free
-from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import MmputAt
+from oom_spec.protocol.mmput import runs_mmput
+from oom_spec.protocol.names import Guard
 from oom_spec.protocol.state import Executor, Mm, Scanner, Writer
 
 foreign = partial(step, World, kernel="somebody with get_task_mm:access_remote_vm", environment=True)
@@ -82,10 +82,7 @@ def foreign_mmput_last(world: World, mm: Mm) -> None:
     requires(mm.foreign_users != 0, Guard.FOREIGN_HOLDER)
     requires(holds_no_lock(mm), Guard.FOREIGN_HOLDER)
     mm.foreign_users -= 1
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
-    mm.executor = Executor.FOREIGN
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.FOREIGN)
+    runs_mmput(world, mm, Executor.FOREIGN)
 
 
 @foreign(call="mmput", outcome="not last")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import Halt, World, begin, both, either, full, negate, requires, some, step, when
+from oom_spec.language import Halt, World, both, either, full, negate, requires, some, step, when
 from oom_spec.protocol.derived import oom_lock_taken, read_lock_free, users_left
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import MmputAt, ReapAt
+from oom_spec.protocol.points import ReapAt
 from oom_spec.protocol.state import Excuse, Executor, Mm, Page, Reaper, Task, Writer
 
 oom_reaper = partial(step, Reaper, kernel="mm/oom_kill.c:oom_reaper")
@@ -192,10 +193,7 @@ def mmput_async_last(world: World, reaper: Reaper, task: Task) -> None:
     """The reaper's was the last mm_users: a kworker runs __mmput."""
     mm = task.process.mm
     mm.pinned_by_reaper = False
-    requires(negate(users_left(world, mm)), Guard.LAST_USER)
-    mm.executor = Executor.WORKQUEUE
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.WORKQUEUE)
+    runs_mmput(world, mm, Executor.WORKQUEUE)
 
 
 @reap_mm(at=ReapAt.MMPUT_ASYNC, then=ReapAt.UNLOCK_TRUE, call="mmput_async", outcome="not last")

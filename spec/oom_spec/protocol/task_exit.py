@@ -8,33 +8,44 @@ from __future__ import annotations
 
 from functools import partial
 
-from oom_spec.language import World, begin, both, either, every, negate, requires, step
+from oom_spec.language import World, both, either, every, negate, requires, step
 from oom_spec.protocol.derived import read_lock_free, task_lock_taken, users_left
+from oom_spec.protocol.mmput import runs_mmput
 from oom_spec.protocol.names import Event, Guard
-from oom_spec.protocol.points import MmputAt, TaskAt
+from oom_spec.protocol.points import TaskAt
 from oom_spec.protocol.state import Executor, Task
 
 do_exit = partial(step, Task, kernel="kernel/exit.c:do_exit")
 exit_mm = partial(step, Task, kernel="kernel/exit.c:exit_mm")
 
 
-@do_exit(at=TaskAt.RUN, then=TaskAt.DOWN_READ, call="exit_signals", outcome="killed", waits=True)
-def exit_signals_killed(task: Task) -> None:
-    """The thread acts on SIGKILL and enters do_exit; PF_EXITING is set."""
+def acts_on_sigkill(task: Task) -> None:
+    """The thread comes to handle its fatal signal."""
     requires(negate(task.process.never_exits), Guard.SCENARIO)
     requires(task.process.sigkill, Guard.KILLED)
     requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
     requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+
+
+def exits_by_itself(task: Task) -> None:
+    """The thread calls exit, without a fatal signal."""
+    requires(task.process.may_exit, Guard.MAY_EXIT)
+    requires(negate(task.process.sigkill), Guard.NOT_KILLED)
+    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
+    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+
+
+@do_exit(at=TaskAt.RUN, then=TaskAt.DOWN_READ, call="exit_signals", outcome="killed", waits=True)
+def exit_signals_killed(task: Task) -> None:
+    """The thread acts on SIGKILL and enters do_exit; PF_EXITING is set."""
+    acts_on_sigkill(task)
     task.exiting = True
 
 
 @do_exit(at=TaskAt.RUN, then=TaskAt.DOWN_READ, call="exit_signals", outcome="by itself", waits=True, environment=True)
 def exit_signals_by_itself(task: Task) -> None:
     """The thread exits without having been killed."""
-    requires(task.process.may_exit, Guard.MAY_EXIT)
-    requires(negate(task.process.sigkill), Guard.NOT_KILLED)
-    requires(negate(task.process.frozen[task]), Guard.NOT_FROZEN)
-    requires(negate(task.allocating), Guard.NOT_IN_ALLOCATOR)
+    exits_by_itself(task)
     task.exiting = True
 
 
@@ -74,12 +85,9 @@ def exit_mm_up_read(task: Task) -> None:
 def mmput_last(world: World, task: Task) -> None:
     """mm_users drops to 0: this thread runs __mmput itself."""
     task.owes_mmput = False
-    requires(negate(users_left(world, task.process.mm)), Guard.LAST_USER)
     task.in_mmput = True
     mm = task.process.mm
-    mm.executor = Executor.TASK
-    begin(mm, MmputAt.EXIT_AIO)
-    world.announce(Event.MMPUT_BEGINS, mm, Executor.TASK)
+    runs_mmput(world, mm, Executor.TASK)
 
 
 @exit_mm(at=TaskAt.MMPUT, then=TaskAt.EXIT_OOM_VICTIM, call="mmput", outcome="not last")
