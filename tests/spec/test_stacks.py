@@ -97,7 +97,7 @@ MEMBER = ("mem_cgroup_scan_tasks", "oom_kill_memcg_member")
         (
             "v5.18",
             "Killer",
-            "mod_timer",
+            "add_timer",
             "ARM_TIMER",
             (*IN_OOM, "oom_kill_process", "__oom_kill_process", "queue_oom_reaper"),
         ),

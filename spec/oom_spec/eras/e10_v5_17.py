@@ -3,7 +3,7 @@
 from functools import partial
 
 from oom_spec.eras.e09_v5_15 import E9
-from oom_spec.language import Era, Verified, World, negate, requires
+from oom_spec.language import Era, Standing, Verified, World, negate, requires
 from oom_spec.protocol import fences, mrelease, self_reap
 from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.exit_mmap import mmap_is_null
@@ -77,6 +77,7 @@ V5_17_RC = Era(
     id="v5.17-rc",
     title="v5.17-rc before f798a1d4f94d: mmap_lock for writing over the tear-down, and mm->mmap left dangling",
     opened_by='64591e8605d6 "mm: protect free_pgtables with mmap_lock write lock in exit_mmap"; ba535c1caf3e',
+    standing=Standing.REPAIRED,
     why="process_mrelease waits for the lock, gets it when the VMAs are gone, and walks them.",
     parent=E9,
     added=(*mrelease.LOCKED_ADDED, write_lock, write_lock_waits, write_lock_wakes, write_unlock),

@@ -409,14 +409,34 @@ def pass_over_mlocked_completed(mrelease: Mrelease) -> None:
     completes_pass(mrelease)
 
 
-COMMON = (
+first_form = partial(on_thread, commit=INTRODUCED, verified=Verified.COMMIT)
+
+
+@first_form(at=MreleaseAt.MMGET, then=MreleaseAt.TEST_SKIP, call="mmgrab")
+def grab_struct_at_first(mrelease: Mrelease, task: Task) -> None:
+    """Keeps the mm_struct; then MMF_OOM_SKIP is asked for before task_will_free_mem, until 337546e83fc7."""
+    mrelease.holds_mm_count = True
+
+
+@first_form(at=MreleaseAt.TEST_SKIP, then=MreleaseAt.WILL_FREE, call="test_bit(MMF_OOM_SKIP)", outcome="clear")
+def work_is_not_done(mrelease: Mrelease, task: Task) -> None:
+    """Is there anything that may be reaped?"""
+    requires(negate(task.process.mm.oom_skip), Guard.SKIP_CLEAR)
+
+
+@first_form(at=MreleaseAt.WILL_FREE, then=MreleaseAt.TASK_UNLOCK_DONE, call="task_will_free_mem", outcome="no")
+def must_not_reap_at_first(world: World, mrelease: Mrelease, task: Task) -> None:
+    """EINVAL, also where MMF_OOM_SKIP was set since it was asked for."""
+    requires(negate(will_free_mem(world, task)), Guard.NOT_DYING)
+    mrelease.result = MreleaseResult.EINVAL
+
+
+SHARED = (
     call_begins,
     find_thread,
     find_no_thread,
     target_is_dying,
-    target_is_not_dying,
     work_is_done,
-    must_not_reap,
     unlock_to_reap,
     unlock_without_reap,
     read_lock,
@@ -430,8 +450,16 @@ COMMON = (
     read_unlock,
     call_returns,
 )
+COMMON = (*SHARED, target_is_not_dying, must_not_reap)
 as_introduced = partial(attrs.evolve, commit=INTRODUCED, verified=Verified.CITED)
-FIRST_FORM = (*COMMON, as_introduced(grab_struct), as_introduced(mmdrop), as_introduced(zap_munlocked_page))
+FIRST_FORM = (
+    *SHARED,
+    grab_struct_at_first,
+    work_is_not_done,
+    must_not_reap_at_first,
+    as_introduced(mmdrop),
+    as_introduced(zap_munlocked_page),
+)
 PINNED = (*COMMON, pin_users, mmput_last, mmput_not_last, mmput_returns)
 LOCKED_ADDED = (grab_struct, mmdrop, skip_is_set, skip_is_clear, set_unstable_without_vmas)
 LOCKED_REPLACED = (read_lock_before_test, set_unstable_with_vmas)

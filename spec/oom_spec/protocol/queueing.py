@@ -102,18 +102,18 @@ def dying_first_late(killer: Killer, task: Task) -> None:
 
 
 def arms_timer(task: Task) -> None:
-    """get_task_struct, then mod_timer for OOM_REAPER_DELAY (2*HZ); the pusher holds a reference of its own."""
+    """get_task_struct, then add_timer for OOM_REAPER_DELAY (2*HZ); the pusher holds a reference of its own."""
     task.timer = True
     task.queue_reference = True
 
 
-@delayed(at=KillAt.ARM_TIMER, then=KillAt.MMDROP, call="mod_timer")
+@delayed(at=KillAt.ARM_TIMER, then=KillAt.MMDROP, call="add_timer")
 def arm_timer(killer: Killer, task: Task) -> None:
     """The victim gets two seconds to exit by itself."""
     arms_timer(task)
 
 
-@delayed(at=KillAt.DYING_ARM_TIMER, then=KillAt.DYING_DONE, call="mod_timer", outcome="dying")
+@delayed(at=KillAt.DYING_ARM_TIMER, then=KillAt.DYING_DONE, call="add_timer", outcome="dying")
 def arm_timer_for_dying(killer: Killer, task: Task) -> None:
     """As for a killed victim."""
     arms_timer(task)
