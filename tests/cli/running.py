@@ -64,6 +64,11 @@ def on_terminal(*arguments: str, **more: str) -> str:
     return written.decode("utf-8")
 
 
+def listens_to_ctrl_c() -> None:
+    """As in a terminal, also where the tests run in the background, which has their children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Started:
     """A command that is still running, in a process group of its own."""
 
@@ -75,6 +80,7 @@ class Started:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=listens_to_ctrl_c,  # noqa: PLW1509 - the tests have no threads
         )
 
     def workers(self) -> list[int]:

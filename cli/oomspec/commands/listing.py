@@ -50,7 +50,9 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
       oomspec properties
       oomspec properties N1s
     """
-    chosen = [p for name in names for p in find_properties(name)] if names else list(PROPERTIES)
+    unsaid = [name.upper() for name in names if name.upper() in UNSAID] if names else list(UNSAID)
+    said = [name for name in names if name.upper() not in UNSAID]
+    chosen = [p for name in said for p in find_properties(name)] if names else list(PROPERTIES)
     for subject in chosen:
         if as_json:
             json_line(
@@ -84,10 +86,12 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
                 ("not covered", subject.not_covered),
             ):
                 click.echo(wrapped(f"{title}: {text}"))
-    if not names and not as_json:
-        for name, why in UNSAID.items():
-            click.echo(click.style(f"{name:12}", bold=True) + "cannot be stated")
-            click.echo(wrapped(why))
+    for name in unsaid:
+        if as_json:
+            json_line({"schema": 1, "property": name, "unsaid": UNSAID[name]})
+            continue
+        click.echo(click.style(f"{name:12}", bold=True) + "cannot be stated")
+        click.echo(wrapped(UNSAID[name]))
 
 
 @click.command()
