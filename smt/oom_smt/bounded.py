@@ -95,7 +95,7 @@ class Unrolling:
 
     def run(self, depth: int) -> tuple[Action, ...]:
         """The actions of the model."""
-        numbers = [self.solver.number(choice) for choice in self.choices[:depth]]
+        numbers = self.solver.numbers(self.choices[:depth])
         return tuple(self.encoding.instance.paths[number].action for number in numbers)
 
 

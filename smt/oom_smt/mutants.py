@@ -316,7 +316,7 @@ class Campaign:
         names = self.names()
         asked = self.mutations()
         key = digest(self.era, [*names, self.elsewhere, str(self.most)])
-        known = recall(self.store, key) if self.store is not None and not self.fresh else {}
+        known = self._known(key, names)
         self.judged.update((m.id, known[m.id]) for m in asked if m.id in known)
         open_ones = [mutation for mutation in asked if mutation.id not in self.judged]
         if not open_ones:
@@ -339,6 +339,16 @@ class Campaign:
             gc.unfreeze()
             baseline.cache_clear()
             _gallery.cache_clear()
+
+    def _known(self, key: str, names: Sequence[str]) -> dict[str, Judged]:
+        """What was finished before; what some scenarios kill, all of them kill."""
+        if self.store is None or self.fresh:
+            return {}
+        found = recall(self.store, key)
+        if self.most == 0:
+            quick = recall(self.store, digest(self.era, [*names, self.elsewhere, str(MOST)]))
+            found = {name: judged for name, judged in quick.items() if judged.killed} | found
+        return found
 
     def _late(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline

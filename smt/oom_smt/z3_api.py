@@ -164,10 +164,10 @@ class Solver:
         """Why the last answer was unknown."""
         return str(self._solver.reason_unknown())
 
-    def number(self, variable: Expr) -> int:
-        """The value of a bit-vector variable in the model."""
-        value = self._solver.model().eval(variable, model_completion=True)
-        return int(value.as_long())
+    def numbers(self, variables: Iterable[Expr]) -> list[int]:
+        """The values of bit-vector variables in the model."""
+        model = self._solver.model()
+        return [int(model.eval(variable, model_completion=True).as_long()) for variable in variables]
 
     def smt2(self) -> str:
         """The assertions as SMT-LIB text."""

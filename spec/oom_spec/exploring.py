@@ -185,10 +185,11 @@ class Exploration:
         if met is not None:
             on_state.record(met, start, 0, None)
             judge_state = on_state.judge
-        judge_path = {number: lookout.judge for number, lookout in on_path.items()}
+        # asked when a path is taken: of all when it is first taken, later only where a condition is still to be met
+        judge_path = dict.fromkeys(range(len(self.instance.paths)), judge(self.packing, []))
+        judge_path.update((number, lookout.judge) for number, lookout in on_path.items())
         level = [start]
         edges = self.edges
-        taken = self.taken
         while level:
             if len(parents) >= self.most or stop() or self._enough():
                 self.truncated = True
@@ -201,16 +202,15 @@ class Exploration:
                 if edges is not None:
                     edges[state] = reached
                 for target, number in reached:
-                    taken.add(number)
                     if number in judge_path:
                         met = judge_path[number](state)
                         if met is not None:
-                            lookout = on_path[number]
-                            lookout.record(met, state, depth, number)
-                            if lookout.watches:
-                                judge_path[number] = lookout.judge
-                            else:
-                                del judge_path[number]
+                            on_path[number].record(met, state, depth, number)
+                        self.taken.add(number)
+                        if number in on_path and on_path[number].watches:
+                            judge_path[number] = on_path[number].judge
+                        else:
+                            del judge_path[number]
                     if target not in parents:
                         parents[target] = (state, number)
                         following.append(target)

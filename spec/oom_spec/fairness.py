@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 Graph = Mapping[int, Sequence[tuple[int, int]]]
 """For each state the steps from it: (target, bit of the actor; 0 where nobody may count on the step)."""
 
+DONE = 1 << 62
+"""More than any state's number: its component is known."""
+
 
 def fair_parts(graph: Graph, able: Mapping[int, int]) -> Iterator[list[int]]:
     """The parts in which every actor that is able to act acts somewhere; one state where nobody is able is a part too.
@@ -39,41 +42,44 @@ def part_of(graph: Graph, state: int) -> set[int]:
 
 
 def _components(graph: Graph, members: set[int]) -> Iterator[list[int]]:
-    """The strongly connected components of the part of ``graph`` that is in ``members`` (Tarjan, without recursion)."""
-    numbers: dict[int, int] = {}
-    low: dict[int, int] = {}
+    """The strongly connected components of the part of ``graph`` that is in ``members``.
+
+    Pearce's form of Tarjan's algorithm, without recursion: one number per state, and only states that have a way
+    back to an earlier one are kept on the stack.
+    """
+    rank: dict[int, int] = {}  # of a state at work, the first state that it is known to lead back to
     stack: list[int] = []
-    on_stack: set[int] = set()
+    work: list[tuple[int, int, Iterator[tuple[int, int]]]] = []
     for root in members:
-        if root in numbers:
+        if root in rank:
             continue
-        numbers[root] = low[root] = len(numbers)
-        stack.append(root)
-        on_stack.add(root)
-        work = [(root, iter(graph[root]))]
-        while work:
-            state, steps = work[-1]
+        number = lowest = rank[root] = len(rank)
+        state, steps = root, iter(graph[root])
+        while True:
             for target, _ in steps:
-                if target not in numbers:
+                met = rank.get(target)
+                if met is None:
                     if target not in members:
                         continue
-                    numbers[target] = low[target] = len(numbers)
-                    stack.append(target)
-                    on_stack.add(target)
-                    work.append((target, iter(graph[target])))
+                    rank[state] = lowest
+                    work.append((state, number, steps))
+                    number = lowest = rank[target] = len(rank)
+                    state, steps = target, iter(graph[target])
                     break
-                if target in on_stack and numbers[target] < low[state]:
-                    low[state] = numbers[target]
+                lowest = min(lowest, met)
             else:
-                work.pop()
-                if work and low[state] < low[work[-1][0]]:
-                    low[work[-1][0]] = low[state]
-                if low[state] == numbers[state]:
-                    component = []
-                    while True:
-                        member = stack.pop()
-                        on_stack.discard(member)
-                        component.append(member)
-                        if member == state:
-                            break
+                if lowest == number:
+                    component = [state]
+                    rank[state] = DONE
+                    while stack and rank[stack[-1]] >= number:
+                        component.append(stack.pop())
+                        rank[component[-1]] = DONE
                     yield component
+                else:
+                    rank[state] = lowest
+                    stack.append(state)
+                if not work:
+                    break
+                ended = rank[state]
+                state, number, steps = work.pop()
+                lowest = min(rank[state], ended)

@@ -120,11 +120,13 @@ def _everybody_goes_on(
         if state in ends:
             future[state] = 0
             continue
-        mark = at_rest(state)
+        mark = 0
         for target, number in steps:
             mark |= acting[number] | future.get(target, 0)
             if mark == everybody:
                 break
+        else:
+            mark |= at_rest(state)
         future[state] = mark
         if mark != everybody:
             left.append(state)

@@ -117,17 +117,15 @@ def find_lasso(exploration: Exploration, subject: Property) -> Lasso | None:
     able: dict[int, int] = {}
     for state in waiting:
         bits = 0
-        inside = graph[state] = []
-        for target, number in edges[state]:
-            bit = owed[number]
-            bits |= bit
-            if target in waiting:
-                inside.append((target, bit))
+        for _, number in edges[state]:
+            bits |= owed[number]
+        graph[state] = [(target, owed[number]) for target, number in edges[state] if target in waiting]
         able[state] = bits & fairness.at(state)
-    order = {state: number for number, state in enumerate(exploration.parents)}
-    nearest = min(fair_parts(graph, able), key=lambda part: min(order[s] for s in part), default=None)
-    if nearest is None:
+    parts = list(fair_parts(graph, able))
+    if not parts:
         return None
+    order = {state: number for number, state in enumerate(exploration.parents)}
+    nearest = min(parts, key=lambda part: min(order[s] for s in part))
     first = min(nearest, key=order.__getitem__)
     numbers = _way_round(edges, first, set(nearest))
     return Lasso(first, tuple(exploration.instance.paths[number].action for number in numbers))

@@ -59,13 +59,14 @@ def test_transition_relation_is_the_successor_function(era: str, scenario: str) 
         expected = dict(exploration.generated.successors(state))
         seen: dict[int, int] = {}
         while solver.check() is Answer.SAT:
-            number = solver.number(encoding.choice)
+            (number,) = solver.numbers([encoding.choice])
             target = 0
             for slot in encoding.slots:
                 variable = encoding.next[slot]
                 if slot in encoding.booleans:
                     variable = z3.choose(variable, z3.vector_value(1, 1), z3.vector_value(0, 1))
-                target |= solver.number(variable) << encoding.packing.offsets[slot]
+                (value,) = solver.numbers([variable])
+                target |= value << encoding.packing.offsets[slot]
             seen[target] = number
             solver.add(z3.negate(encoding.takes(instance.paths[number])))
         assert seen == expected

@@ -36,7 +36,7 @@ from oomspec.tables import Cells, Wrong, compact_table, legend, scenario_tables,
 @click.option(
     "--z3-seconds",
     type=Seconds(),
-    default=0.2,
+    default=0.1,
     show_default=True,
     help="Z3's share for one scenario of one era; 0: the explorer alone.",
 )

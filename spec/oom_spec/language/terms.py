@@ -323,19 +323,17 @@ def expand(term: Term, structure: Structure) -> Term:
 
 def leaves(term: Term, op: Op) -> tuple[Term, ...]:
     """All nodes of ``term`` built with ``op``, each once, in the order of their appearance."""
-    seen: dict[int, None] = {}
+    seen: set[int] = set()
     found: list[Term] = []
-
-    def walk(node: Term) -> None:
+    pending = [term]
+    while pending:
+        node = pending.pop()
         if node.key in seen:
-            return
-        seen[node.key] = None
+            continue
+        seen.add(node.key)
         if node.op is op:
             found.append(node)
-        for arg in node.args:
-            walk(arg)
-
-    walk(term)
+        pending.extend(reversed(node.args))
     return tuple(found)
 
 
