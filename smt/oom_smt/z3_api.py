@@ -6,8 +6,9 @@ a z3 value into a Python truth value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, unique
+from functools import cache
 from typing import Any, NewType
 
 from oom_spec.language.errors import SpecError
@@ -148,10 +149,13 @@ class Solver:
         """Close the scope."""
         self._solver.pop()
 
-    def check(self, seconds: float | None = None) -> Answer:
-        """Decide, giving up after ``seconds``; Ctrl-C counts as giving up and is raised again."""
+    def check(self, seconds: float | None = None, assuming: Sequence[Expr] = ()) -> Answer:
+        """Decide, giving up after ``seconds``; Ctrl-C counts as giving up and is raised again.
+
+        ``assuming``: truth variables taken as true, for this question only.
+        """
         self._solver.set("timeout", NO_LIMIT if seconds is None else max(1, int(seconds * 1000)))
-        result = self._solver.check()
+        result = self._solver.check(*assuming)
         if result == z3.sat:
             return Answer.SAT
         if result == z3.unsat:
@@ -169,6 +173,62 @@ class Solver:
         model = self._solver.model()
         return [int(model.eval(variable, model_completion=True).as_long()) for variable in variables]
 
+    def core(self) -> list[str]:
+        """The names of assumed truth variables that were enough for the last answer `UNSAT`."""
+        return [str(each) for each in self._solver.unsat_core()]
+
+    def true_of(self, formulas: Mapping[str, Expr]) -> list[str]:
+        """The names of the formulas that the model makes true."""
+        model = self._solver.model()
+        return [name for name, each in formulas.items() if z3.is_true(model.eval(each, model_completion=True))]
+
     def smt2(self) -> str:
         """The assertions as SMT-LIB text."""
         return str(self._solver.to_smt2())
+
+
+# -- worlds of any size ----------------------------------------------------------------------
+
+
+def object_sort(name: str) -> Any:
+    """A sort of which nothing is known but that it has members."""
+    need_z3()
+    return z3.DeclareSort(name)
+
+
+@cache
+def choice_sort(name: str, members: tuple[str, ...]) -> tuple[Any, list[Expr]]:
+    """A sort with just these members; z3 lets it be declared only once."""
+    need_z3()
+    sort, values = z3.EnumSort(name, [f"{name}.{member}" for member in members])
+    return sort, [Expr(value) for value in values]
+
+
+def bool_sort() -> Any:
+    """Truth values."""
+    return z3.BoolSort()
+
+
+def count_sort() -> Any:
+    """Whole numbers."""
+    return z3.IntSort()
+
+
+def count_value(value: int) -> Expr:
+    """A whole number."""
+    return Expr(z3.IntVal(value))
+
+
+def function(name: str, arguments: Sequence[Any], result: Any) -> Any:
+    """An unknown function; without arguments, an unknown value."""
+    return z3.Function(name, *arguments, result) if arguments else z3.Const(name, result)
+
+
+def apply(declared: Any, arguments: Sequence[Expr]) -> Expr:
+    """The value of a function."""
+    return Expr(declared(*arguments) if arguments else declared)
+
+
+def not_below(left: Any, right: Any) -> Expr:
+    """Comparison of whole numbers."""
+    return Expr(left >= right)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -29,6 +29,9 @@ MOST_QUESTIONS = 500
 
 Slot = tuple[str, tuple[str, ...]]
 """A field of given objects: (``Mm.oom_skip``, (``mm0``,))."""
+
+GIVEN = (Op.CONST, Op.NAMED)
+"""Terms of objects that a step is given, not those of a quantifier."""
 
 HALTED: Slot = ("World.halted", ("world",))
 
@@ -163,6 +166,16 @@ class SymbolicStore:
             return declaration.upto
         return self.bounds[declaration.upto]
 
+    def given(self, kind: str, name: str) -> Term:
+        """The term for an object that a step is run for."""
+        return terms.const(Sort(Kind.OBJECT, kind), name)
+
+    def full(self, declaration: Field[Any], owners: tuple[Term, ...]) -> object:
+        """Whether a count stands at its upper bound in this scenario."""
+        upto = self.upto(declaration)
+        assert upto is not None
+        return cast(Any, self.read(declaration, owners)) >= upto
+
     def read(self, declaration: Field[Any], owners: tuple[Term, ...]) -> object:
         """The value on this path."""
         if any(filled is declaration for filled, _, _ in self.fills):
@@ -171,7 +184,7 @@ class SymbolicStore:
         for (name, targets), written in self.updates.items():
             if name == declaration.qualified:
                 same = (
-                    terms.equals(owner, terms.const(owner.sort, target))
+                    terms.equals(owner, self.given(owner.sort.name, target))
                     for owner, target in zip(owners, targets, strict=True)
                 )
                 term = terms.choose(terms.conjoin(*same), written, term)
@@ -179,7 +192,7 @@ class SymbolicStore:
 
     def write(self, declaration: Field[Any], owners: tuple[Term, ...], value: object) -> None:
         """Record an assignment, or the violation `count-range`."""
-        if any(owner.op is not Op.CONST for owner in owners):
+        if any(owner.op not in GIVEN for owner in owners):
             raise MisuseError(
                 f"{declaration.qualified} of an object of every(...)/some(...) is assigned: "
                 "take the object as a parameter, or use `.fill`"
@@ -189,7 +202,10 @@ class SymbolicStore:
         self._outside_quantifier(f"{declaration.qualified} is assigned")
         if any(filled is declaration for filled, _, _ in self.fills):
             raise MisuseError(f"{declaration.qualified} is assigned after `.fill`: assign it in another step")
-        self.updates[_slot(declaration, owners)] = self._in_range(declaration, value)
+        value_term = self._in_range(declaration, value)
+        slot = _slot(declaration, owners)
+        self.updates.pop(slot, None)  # the last assignment goes last: two names may stand for one object
+        self.updates[slot] = value_term
 
     def _outside_quantifier(self, what: str) -> None:
         if len(self.frames) > 1:
@@ -243,7 +259,7 @@ class SymbolicStore:
     def announce(self, event: Enum, arguments: tuple[object, ...]) -> None:
         """Record an event; its arguments must be known objects or constants."""
         for argument in arguments:
-            if isinstance(argument, Symbol) or (isinstance(argument, Object) and argument._term.op is not Op.CONST):
+            if isinstance(argument, Symbol) or (isinstance(argument, Object) and argument._term.op not in GIVEN):
                 raise MisuseError(
                     f"announce({event}, {argument!r}): announce known objects, constants and enum members"
                 )
@@ -276,7 +292,9 @@ def lift_step(declared: Step, arguments: Mapping[str, str], store: SymbolicStore
 
     Raises `MisuseError`, naming the step, where it uses the language wrongly.
     """
-    handles = {name: store.handle(kind, object_term(kind, arguments[name])) for name, kind in declared.parameters}
+    handles = {
+        name: store.handle(kind, store.given(kind.__name__, arguments[name])) for name, kind in declared.parameters
+    }
     acting = [handles[name] for name, kind in declared.parameters if kind is declared.actor]
     actor = acting[0] if acting else store.handle(World, object_term(World, "world"))
     counter = declared.actor.counter

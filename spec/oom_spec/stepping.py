@@ -143,9 +143,10 @@ class ConcreteStore:
             raise TypeError(f"{declaration.qualified} cannot hold {value!r}")
         self.state[position] = code
 
-    def upto(self, declaration: Field[Any]) -> int | None:
-        """The largest value of a count in this scenario."""
-        return declaration.upto if isinstance(declaration.upto, int) else self.bounds.get(str(declaration.upto))
+    def full(self, declaration: Field[Any], owners: tuple[Term, ...]) -> object:
+        """Whether a count stands at its upper bound in this scenario."""
+        upto = declaration.upto if isinstance(declaration.upto, int) else self.bounds[str(declaration.upto)]
+        return self.read(declaration, owners) == upto
 
     def fill(self, declaration: Field[Any], owner: Term, value: object) -> None:
         """Assign a field for all its indices."""

@@ -53,8 +53,8 @@ class Store(Protocol):
     def fill(self, declaration: Field[Any], owner: Term, value: object) -> None:
         """Assign a field for all its indices."""
 
-    def upto(self, declaration: Field[Any]) -> int | None:
-        """The largest value of a count."""
+    def full(self, declaration: Field[Any], owners: tuple[Term, ...]) -> object:
+        """Whether a count stands at its upper bound."""
 
     def announce(self, event: Enum, arguments: tuple[object, ...]) -> None:
         """Record that an event happens in this step."""

@@ -86,8 +86,7 @@ def some(group: Group[Obj], predicate: Callable[[Obj], bool]) -> bool:
 
 def full(owner: Object, declaration: Any) -> bool:
     """Whether the count ``declaration`` of ``owner`` stands at its upper bound."""
-    upto = owner._store.upto(declaration)
-    return cast(bool, owner._store.read(declaration, (owner._term,)) >= upto)  # type: ignore[operator]  # a count, plain or lifted
+    return cast(bool, owner._store.full(declaration, (owner._term,)))
 
 
 def begin(routine: Object, at: Enum) -> None:

@@ -51,6 +51,8 @@ class Op(Enum):
     """A field of an object (or of a pair of objects): payload is ``Mm.oom_skip``."""
     STATIC = "static"
     """A fixed attribute of an object: payload is ``Task.process``."""
+    NAMED = "named"
+    """An object of a world of any size, by a name such as ``Task1.process``: two names may stand for one object."""
     BOUND = "bound"
     """The object of an enclosing quantifier; the payload counts quantifiers from the outside."""
     NOT = "not"
@@ -125,6 +127,11 @@ def static(name: str, sort: Sort, owner: Term) -> Term:
     return _make(Op.STATIC, sort, name, (owner,))
 
 
+def named(sort: Sort, name: str) -> Term:
+    """An object that may be the same as another that is named otherwise."""
+    return _make(Op.NAMED, sort, name)
+
+
 def bound(sort: Sort, level: int) -> Term:
     """The object that the quantifier at nesting ``level`` speaks of."""
     return _make(Op.BOUND, sort, level)
@@ -184,8 +191,8 @@ def equals(left: Term, right: Term) -> Term:
         condition, yes, no = left.args
         return choose(condition, equals(yes, right), equals(no, right))
     if left.sort is COUNT and left.op is Op.FIELD and right.op is Op.CONST:
-        number, upto = _number(right), left.upto or 0
-        if not 0 <= number <= upto:
+        number, upto = _number(right), left.upto
+        if number < 0 or (upto is not None and number > upto):
             return FALSE
         if number == 0:
             return negate(at_least(left, 1))
@@ -344,6 +351,8 @@ def show(term: Term) -> str:
         if term.sort is BOOL:
             return "true" if term.payload else "false"
         return "none" if term.payload is None else str(term.payload)
+    if op is Op.NAMED:
+        return str(term.payload)
     if op is Op.BOUND:
         return f"?{term.sort.name.lower()}{term.payload}"
     if op is Op.STATIC:

@@ -1,0 +1,1 @@
+"""Worlds of any size: steps lifted for nameless objects, and the ground obligations of inductive proofs."""
