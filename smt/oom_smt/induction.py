@@ -7,7 +7,7 @@ objects (`oom_spec.unbounded.grounding`) and is decided by Z3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 
 import attrs
@@ -126,12 +126,8 @@ class Prover:
         grounding.settled(before, [denied])
         names = list(lemmas)
         instances: list[Expr] = []
-        for number, name in enumerate(names):
-            known, witnesses = self._assume([lemmas[name]], universe)
-            switch = z3.bool_variable(str(number))
-            instances.append(z3.implies(switch, z3.conjoin(known)))
-            for each in witnesses:
-                universe.add(each)
+        for number, known in enumerate(self._known(list(lemmas.values()), universe)):
+            instances.append(z3.implies(z3.bool_variable(str(number)), z3.conjoin(known)))
         given, bad = grounding.settled(before, [denied])
         solver = Solver(None)
         solver.add(*instances, *(self.encoding.truth(each) for each in (*given, *bad)))
@@ -177,9 +173,7 @@ class Prover:
     ) -> dict[str, bool]:
         grounding = Grounding(universe)
         grounding.settled(before, list(denied.values()))
-        known, witnesses = self._assume(lemmas, universe)
-        for each in witnesses:
-            universe.add(each)
+        known = [fact for facts in self._known(lemmas, universe) for fact in facts]
         given, bad = grounding.settled(before, list(denied.values()))
         left = {
             name: self.encoding.truth(term) for name, term in zip(denied, bad, strict=True) if term is not terms.FALSE
@@ -210,30 +204,41 @@ class Prover:
             left = {name: each for name, each in left.items() if name not in hit}
         return found
 
-    def _assume(self, lemmas: Iterable[Term], universe: Universe) -> tuple[list[Expr], list[Term]]:
-        """The lemmas for all objects of the universe, and the witnesses that they bring."""
-        frozen = Frozen(universe)
-        found: list[Expr] = []
-        grounding = Grounding(frozen, first=1000)
+    def _known(self, lemmas: Sequence[Term], universe: Universe) -> list[list[Expr]]:
+        """What each lemma says of the objects of the universe; then the witnesses of lemmas are added to it."""
+        known: list[list[Expr]] = []
+        found: list[Term] = []
         for lemma in lemmas:
-            levels: list[terms.Value] = []
-            groups: list[list[Term]] = []
-            body = lemma
-            while body.op is Op.EVERY:
-                levels.append(body.args[0].payload)
-                groups.append(universe.of(body.args[0].sort.name))
-                body = body.args[1]
-            plain = not (terms.leaves(body, Op.EVERY) or terms.leaves(body, Op.SOME))
-            for chosen in product(*groups):
-                key = (body.key, tuple(each.key for each in chosen))
-                instance = self._instances.get(key) if plain else None
-                if instance is None:
-                    ground = grounding.ground(body, True, dict(zip(levels, chosen, strict=True)))
-                    instance = self.encoding.truth(ground)
-                    if plain:
-                        self._instances[key] = instance
-                found.append(instance)
-        return found, frozen.met[:MOST_WITNESSES]
+            facts, witnesses = self._assume(lemma, universe, FIRST_NUMBER * (1 + len(known)))
+            known.append(facts)
+            found += witnesses
+        for each in found[:MOST_WITNESSES]:
+            universe.add(each)
+        return known
+
+    def _assume(self, lemma: Term, universe: Universe, first: int) -> tuple[list[Expr], list[Term]]:
+        """A lemma for all objects of the universe, and the witnesses that it brings, numbered from ``first`` on."""
+        frozen = Frozen(universe)
+        grounding = Grounding(frozen, first)
+        levels: list[terms.Value] = []
+        groups: list[list[Term]] = []
+        body = lemma
+        while body.op is Op.EVERY:
+            levels.append(body.args[0].payload)
+            groups.append(universe.of(body.args[0].sort.name))
+            body = body.args[1]
+        plain = _is_plain(body)
+        found: list[Expr] = []
+        for chosen in product(*groups):
+            key = (body.key, tuple(each.key for each in chosen))
+            instance = self._instances.get(key) if plain else None
+            if instance is None:
+                ground = grounding.ground(body, True, dict(zip(levels, chosen, strict=True)))
+                instance = self.encoding.truth(ground)
+                if plain:
+                    self._instances[key] = instance
+            found.append(instance)
+        return found, frozen.met
 
     # -- a set of lemmas ---------------------------------------------------------------------
 
@@ -333,6 +338,8 @@ def obligations(era: Era, subject: Property) -> list[tuple[Step, Obligation]]:
     return found
 
 
+FIRST_NUMBER = 100_000
+"""Witnesses of different lemmas are numbered apart by this much: one name must not stand for two of them."""
 MOST_WITNESSES = 12
 """Objects that lemmas say exist, of which the step's guards are assumed too."""
 
@@ -350,6 +357,13 @@ def _body_of(subject: Property) -> Callable[..., bool]:
         return implies(subject.when(*arguments), holds)
 
     return body
+
+
+def _is_plain(lemma: Term) -> bool:
+    """Whether it says nothing of objects other than those that it speaks of."""
+    while lemma.op is Op.EVERY:
+        lemma = lemma.args[1]
+    return not (terms.leaves(lemma, Op.EVERY) or terms.leaves(lemma, Op.SOME))
 
 
 def _classes_of(lemma: Term) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from oom_smt.induction import Prover, formula_of, obligations
+from oom_smt.induction import Obligation, Prover, formula_of, obligations
 from oom_smt.proving import Invariant, find_invariant, prove
 from oom_spec.eras import find_era
-from oom_spec.language import World, both, either, every, implies, negate
+from oom_spec.language import World, both, either, every, implies, negate, some
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Term
 from oom_spec.lifting import Path
@@ -191,3 +191,19 @@ def test_a_proof_names_what_it_rests_on_and_nothing_else(invariant: Invariant, n
     for name in found.support[name_of]:
         less = {other: lemma for other, lemma in kept.items() if other != name}
         assert prove(Invariant(E6, Prover(absent_classes(E6)), less, {}, 0.0, {}), subject).word is Word.UNKNOWN
+
+
+def test_witnesses_of_different_lemmas_are_different_objects() -> None:
+    """One task is marked, one is not: both exist, and no contradiction follows."""
+
+    def one_marked(world: World) -> bool:
+        return some(world.all(Task), lambda task: task.memdie)
+
+    def one_unmarked(world: World) -> bool:
+        return some(world.all(Task), lambda task: negate(task.memdie))
+
+    lemmas = {"marked": open_formula(one_marked, ()), "unmarked": open_formula(one_unmarked, ())}
+    goal = open_formula(lambda world, mm: mm.oom_skip, (Mm,))
+    path = path_of("mm.exit_mmap.free_pgtables")
+    assert Prover().after_step(path, {"goal": goal}, list(lemmas.values())) == {"goal": False}
+    assert Prover().needs(Obligation(path, goal, keeps=True), lemmas) is None
