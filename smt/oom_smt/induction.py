@@ -21,7 +21,7 @@ from oom_spec.language.errors import SpecError
 from oom_spec.language.properties import Property
 from oom_spec.language.steps import Step
 from oom_spec.language.symbolic import either, implies
-from oom_spec.language.terms import Op, Term
+from oom_spec.language.terms import Term
 from oom_spec.lifting import Path
 from oom_spec.unbounded.grounding import (
     Frozen,
@@ -30,7 +30,10 @@ from oom_spec.unbounded.grounding import (
     add_objects_of,
     after,
     fields_of,
+    has_quantifier,
+    objects_of_step,
     opened,
+    prefix,
     written_by,
 )
 from oom_spec.unbounded.opening import class_of, object_of, open_condition, open_formula, open_step
@@ -69,18 +72,12 @@ class Obligation:
 
     def parts(self, absent: Collection[str] = ()) -> tuple[Universe, list[Term], Denied]:
         """The objects, what is known before the step, and what is to be refuted, with its fresh objects."""
-        universe = Universe(absent)
+        universe = objects_of_step(self.path, absent)
         before = [*self.path.site, *self.path.condition]
-        for term in before if self.keeps else (*before, self.goal):
-            add_objects_of(term, universe)
         if not self.keeps:
+            add_objects_of(self.goal, universe)
             return universe, before, (self.goal, {})
-        for _, owners in self.path.updates:
-            for owner in owners:
-                universe.add(object_of(class_of(owner), owner))
-        body, fresh = opened(self.goal)
-        for each in fresh.values():
-            universe.add(each)
+        body, fresh = opened(self.goal, universe)
         return universe, before, (after(body, self.path), fresh)
 
 
@@ -100,19 +97,10 @@ class Prover:
 
     def after_step(self, path: Path, goals: Mapping[str, Term], lemmas: Sequence[Term]) -> dict[str, bool]:
         """The ``goals`` that the path may break, given the ``lemmas`` before it; True where Z3 gave up."""
-        universe = Universe(self.absent)
-        before = [*path.site, *path.condition]
-        for term in before:
-            add_objects_of(term, universe)
-        for _, owners in path.updates:
-            for owner in owners:
-                universe.add(object_of(class_of(owner), owner))
-        bodies = {name: opened(goal) for name, goal in goals.items()}
-        for _, fresh in bodies.values():
-            for each in fresh.values():
-                universe.add(each)
+        universe = objects_of_step(path, self.absent)
+        bodies = {name: opened(goal, universe) for name, goal in goals.items()}
         denied = {name: (after(body, path), fresh) for name, (body, fresh) in bodies.items()}
-        return self._decide(universe, before, denied, lemmas)
+        return self._decide(universe, [*path.site, *path.condition], denied, lemmas)
 
     def at_event(self, path: Path, goal: Term, lemmas: Sequence[Term]) -> bool | None:
         """Whether a formula over the path's own objects may fail before the step: None if not, True if Z3 gave up."""
@@ -150,9 +138,7 @@ class Prover:
         found: dict[str, bool] = {}
         for name, goal in goals.items():
             universe = Universe(self.absent)
-            body, fresh = opened(goal)
-            for each in fresh.values():
-                universe.add(each)
+            body, fresh = opened(goal, universe)
             grounding = Grounding(universe)
             grounding.settled([], [(body, fresh)])
             given, denied = grounding.settled(starts(universe), [(body, fresh)])
@@ -220,16 +206,11 @@ class Prover:
         """A lemma for all objects of the universe, and the witnesses that it brings, numbered from ``first`` on."""
         frozen = Frozen(universe)
         grounding = Grounding(frozen, first)
-        levels: list[terms.Value] = []
-        groups: list[list[Term]] = []
-        body = lemma
-        while body.op is Op.EVERY:
-            levels.append(body.args[0].payload)
-            groups.append(universe.of(body.args[0].sort.name))
-            body = body.args[1]
-        plain = _is_plain(body)
+        variables, body = prefix(lemma)
+        levels = [level for level, _ in variables]
+        plain = not has_quantifier(body)
         found: list[Expr] = []
-        for chosen in product(*groups):
+        for chosen in product(*(universe.of(kind) for _, kind in variables)):
             key = (body.key, tuple(each.key for each in chosen))
             instance = self._instances.get(key) if plain else None
             if instance is None:
@@ -261,7 +242,7 @@ class Prover:
                 groups: dict[tuple[str, ...], dict[str, Term]] = {}
                 for name, lemma in alive.items():
                     if reads[name] & written:
-                        groups.setdefault(_classes_of(lemma), {})[name] = lemma
+                        groups.setdefault(tuple(kind for _, kind in prefix(lemma)[0]), {})[name] = lemma
                 for goals in groups.values():
                     lost = self.after_step(path, goals, list(alive.values()))
                     for name, unknown in lost.items():
@@ -357,21 +338,6 @@ def _body_of(subject: Property) -> Callable[..., bool]:
         return implies(subject.when(*arguments), holds)
 
     return body
-
-
-def _is_plain(lemma: Term) -> bool:
-    """Whether it says nothing of objects other than those that it speaks of."""
-    while lemma.op is Op.EVERY:
-        lemma = lemma.args[1]
-    return not (terms.leaves(lemma, Op.EVERY) or terms.leaves(lemma, Op.SOME))
-
-
-def _classes_of(lemma: Term) -> tuple[str, ...]:
-    found = []
-    while lemma.op is Op.EVERY:
-        found.append(lemma.args[0].sort.name)
-        lemma = lemma.args[1]
-    return tuple(found)
 
 
 __all__ = ["Broken", "Obligation", "Prover", "formula_of", "keeping", "obligations"]

@@ -17,6 +17,7 @@ from oom_spec.instances import Instance
 from oom_spec.language import terms
 from oom_spec.language.objects import Field, Object
 from oom_spec.language.terms import Kind, Op, Sort, Term
+from oom_spec.lifting import declaration_of
 from oom_spec.packing import Packing
 from oom_spec.stepping import Variable
 from oom_spec.unbounded.opening import SINGLE, object_of
@@ -123,13 +124,8 @@ def _any_of(values: tuple[str, ...]) -> str:
     return values[0] if len(values) == 1 else ", ".join(values[:-1]) + " or " + values[-1]
 
 
-def _declaration(qualified: str) -> Field[object]:
-    kind, _, name = qualified.partition(".")
-    return Object.classes[kind].fields[name]
-
-
 def _is_one_of(qualified: str, owner: Term, values: Iterable[str]) -> Term:
-    declared = _declaration(qualified)
+    declared = declaration_of(qualified)
     term = field_term(declared, (owner,))
 
     def one(value: str) -> Term:
@@ -222,7 +218,7 @@ class Observations:
 
 
 def _is_counter(qualified: str) -> bool:
-    return _declaration(qualified).program_counter
+    return declaration_of(qualified).program_counter
 
 
 def _targets(instance: Instance, link: Link, source: str) -> Iterator[tuple[str, tuple[Variable, int] | None]]:

@@ -17,7 +17,7 @@ from oom_spec.language.errors import SpecError
 from oom_spec.language.objects import Object
 from oom_spec.language.terms import BOOL, Kind, Op, Sort, Term, Value
 from oom_spec.lifting import Path
-from oom_spec.unbounded.opening import SINGLE, object_of
+from oom_spec.unbounded.opening import SINGLE, class_of, object_of
 
 ROUNDS = 4
 """How often witnesses that are found late are looked at again; what is then left out only weakens the assumptions."""
@@ -82,6 +82,17 @@ def add_objects_of(term: Term, universe: Universe) -> None:
         universe.add(leaf)
 
 
+def objects_of_step(path: Path, absent: Collection[str] = ()) -> Universe:
+    """The objects that a step reads in its guards or assigns."""
+    universe = Universe(absent)
+    for term in (*path.site, *path.condition):
+        add_objects_of(term, universe)
+    for _, owners in path.updates:
+        for owner in owners:
+            universe.add(object_of(class_of(owner), owner))
+    return universe
+
+
 class Grounding:
     """One obligation under construction: its universe and the witnesses made so far."""
 
@@ -143,14 +154,14 @@ class Grounding:
                 terms.conjoin(self._ground(condition, True, bindings), self._ground(yes, positive, bindings)),
                 terms.conjoin(self._ground(condition, False, bindings), self._ground(no, positive, bindings)),
             )
-        if op is Op.EQ and term.args[0].sort == BOOL and (_quantified(term)):
+        if op is Op.EQ and term.args[0].sort == BOOL and has_quantifier(term):
             left, right = term.args
             sides = (
                 terms.conjoin(self._ground(left, True, bindings), self._ground(right, positive, bindings)),
                 terms.conjoin(self._ground(left, False, bindings), self._ground(right, not positive, bindings)),
             )
             return terms.disjoin(*sides)
-        if _quantified(term):
+        if has_quantifier(term):
             raise SpecError(f"internal error: a quantifier inside a value: {term}")
         atom = substitute(term, bindings)
         return atom if positive else terms.negate(atom)
@@ -173,7 +184,8 @@ class Grounding:
         return found
 
 
-def _quantified(term: Term) -> bool:
+def has_quantifier(term: Term) -> bool:
+    """Whether a term speaks of all or some objects."""
     return bool(terms.leaves(term, Op.EVERY) or terms.leaves(term, Op.SOME))
 
 
@@ -237,14 +249,22 @@ def written_by(path: Path) -> frozenset[str]:
     return frozenset([*(name for name, _ in path.updates), *(d.qualified for d, _, _ in path.fills)])
 
 
-def opened(lemma: Term) -> tuple[Term, dict[Value, Term]]:
-    """The body of a lemma about all objects, and a fresh object for each that it speaks of."""
+def prefix(lemma: Term) -> tuple[list[tuple[Value, str]], Term]:
+    """The objects that a lemma about all of them speaks of, as (level, class), and its body."""
+    variables: list[tuple[Value, str]] = []
+    while lemma.op is Op.EVERY:
+        variables.append((lemma.payload, lemma.args[0].sort.name))
+        lemma = lemma.args[1]
+    return variables, lemma
+
+
+def opened(lemma: Term, universe: Universe) -> tuple[Term, dict[Value, Term]]:
+    """The body of a lemma about all objects, and a fresh object of the universe for each that it speaks of."""
+    variables, body = prefix(lemma)
     bindings: dict[Value, Term] = {}
     numbers: dict[str, int] = {}
-    while lemma.op is Op.EVERY:
-        variable, body = lemma.args
-        kind = variable.sort.name
+    for level, kind in variables:
         numbers[kind] = numbers.get(kind, 0) + 1
-        bindings[lemma.payload] = object_of(kind, f"{kind}${numbers[kind]}")
-        lemma = body
-    return lemma, bindings
+        bindings[level] = object_of(kind, f"{kind}${numbers[kind]}")
+        universe.add(bindings[level])
+    return body, bindings
