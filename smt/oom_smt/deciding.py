@@ -10,18 +10,18 @@ import attrs
 from oom_smt import z3_api
 from oom_smt.bounded import Bounded, Search, confirm, goal_of
 from oom_smt.encoding import Encoding
+from oom_smt.lasso import Found, find_lasso
 from oom_smt.z3_api import Answer
 from oom_spec.applicability import why_not
 from oom_spec.exploring import MOST_STATES, Exploration, Finding, Hit, replay
-from oom_spec.generating import judge
 from oom_spec.graphs import path_to
 from oom_spec.instances import Action, Instance
-from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
-from oom_spec.language.properties import Property
+from oom_spec.language.properties import Graph, Property
 from oom_spec.language.scenarios import Scenario
-from oom_spec.progress import look_at_graph
+from oom_spec.lassos import Lasso, judge_lasso
+from oom_spec.progress import Ranked, cut_open, judge_progress, look_at_graph, something_happens
 from oom_spec.stepping import State
 from oom_spec.verdicts import MID_PROTOCOL, Verdict, Word
 
@@ -87,7 +87,9 @@ class Decision:
         self.starting_state = self._starting_state()
         self.encoding: Encoding | None = None
         self.bounded: dict[str, Bounded] = {}
+        self.lassos: dict[str, Found] = {}
         self.complete_to = -1
+        self._progress: dict[str, Lasso | Ranked] = {}
 
     def _starting_state(self) -> State:
         return replay(self.instance, self.exploration.prefix_run)[-1]
@@ -103,13 +105,23 @@ class Decision:
         """Search for violations of the ``chosen`` properties (all, unless said), within the budget.
 
         Where the budget does not reach the explorer's depth, one more question is asked at exactly
-        that depth.
+        that depth. Violations of progress are confirmed as lassos.
         """
-        subjects = [p for p in (chosen or self.properties) if not p.graph]
-        if not self.options.bounded or not subjects:
+        if not self.options.bounded:
             return
-        self.encoding = Encoding(self.instance)
         budget_ends = time.monotonic() + self.options.z3_seconds
+        subjects = [p for p in (chosen or self.properties) if not p.graph]
+        if subjects:
+            self.encoding = Encoding(self.instance)
+            self._search(subjects, budget_ends)
+        for subject in chosen or self.properties:
+            lasso = self._judged(subject) if subject.graph is Graph.FAIR and self._whole() else None
+            if isinstance(lasso, Lasso):
+                self.encoding = self.encoding or Encoding(self.instance)
+                self.lassos[subject.id] = self._confirm_lasso(subject, lasso, budget_ends)
+
+    def _search(self, subjects: Sequence[Property], budget_ends: float) -> None:
+        assert self.encoding is not None
         waiting = list(subjects)
         search = Search(self.encoding, self.start)
         bound = self.options.bound if self.options.bound is not None else self._default_bound(subjects)
@@ -162,6 +174,27 @@ class Decision:
         if found.answer is not Answer.SAT:
             raise InternalError(self._disagree(subject, hit.depth, "z3 does not allow the explorer's run"))
         self.bounded[subject.id] = found
+
+    def _confirm_lasso(self, subject: Property, lasso: Lasso, budget_ends: float) -> Found:
+        """A lasso with such a prefix and cycle that Z3 finds; where time is up, its agreement with the explorer's."""
+        assert self.encoding is not None
+        before = self.exploration.path_numbers(Hit(0, lasso.state, None, None))
+        lengths = len(before), len(lasso.cycle)
+        left = budget_ends - time.monotonic()
+        if left > 0.05:
+            found = find_lasso(self.encoding, self.start, subject, *lengths, left)
+            if found.answer is Answer.UNSAT:
+                raise InternalError(self._disagree(subject, lengths[0], "z3 finds no such prefix and cycle"))
+            if found.answer is Answer.SAT:
+                state = replay(self.instance, found.prefix, self.starting_state)[-1]
+                judge_lasso(self.instance, subject, state, Lasso(lasso.state, found.cycle, objects=found.objects))
+                return found
+        found = find_lasso(self.encoding, self.start, subject, *lengths, schedule=(*before, *lasso.numbers))
+        if found.answer is not Answer.SAT:
+            raise InternalError(
+                self._disagree(subject, lengths[0], "z3 does not allow the explorer's prefix and cycle")
+            )
+        return found
 
     def _disagree(self, subject: Property, depth: int, what: str) -> str:
         return (
@@ -302,34 +335,62 @@ class Decision:
             found.append(f"{z3_api.version()}: {how} at {asked.depth}")
         return tuple(found)
 
+    def _whole(self) -> bool:
+        """The graph of reachable states is there, and complete."""
+        return self.options.explore and not self.exploration.truncated
+
+    def _judged(self, subject: Property) -> Lasso | Ranked:
+        """What the graph says of a property of progress; asked once."""
+        if subject.id not in self._progress:
+            self._progress[subject.id] = judge_progress(self.exploration, subject)
+        return self._progress[subject.id]
+
     def _graph_verdict(self, base: Verdict, subject: Property) -> Verdict:
-        if not self.options.explore or self.exploration.truncated:
+        if not self._whole():
             return attrs.evolve(base, reason="needs the whole graph of reachable states")
-        checked = (f"explorer: {self.exploration.states} states",)
-        found = look_at_graph(self.exploration, subject)
-        if found is None:
-            cold = self.scenario.starts_after is None
-            reason = "" if cold else MID_PROTOCOL
-            if not self._graph_touched(subject):
-                cold, reason = False, "what it speaks of never happens in this scenario"
-            return attrs.evolve(base, word=Word.PROVED_INSTANCE, checked_by=checked, touched=cold, reason=reason)
-        state, reason = found
+        checked: tuple[str, ...] = (f"explorer: {self.exploration.states} states",)
+        if subject.graph is Graph.FAIR:
+            judged = self._judged(subject)
+            if isinstance(judged, Lasso):
+                return self._lasso_verdict(base, subject, judged, checked)
+            checked = (*checked, f"ranking of {judged.states} waiting states")
+        elif (found := look_at_graph(self.exploration, subject)) is not None:
+            state, reason = found
+            return attrs.evolve(self._violated(base, state, (*checked, "plain replay")), reason=reason)
+        if cut_open(self.exploration):
+            return attrs.evolve(base, checked_by=checked, reason="a count leaves its range: see count-range")
+        cold = self.scenario.starts_after is None
+        reason = "" if cold else MID_PROTOCOL
+        if not self._graph_touched(subject):
+            cold, reason = False, "what it speaks of never happens in this scenario"
+        return attrs.evolve(base, word=Word.PROVED_INSTANCE, checked_by=checked, touched=cold, reason=reason)
+
+    def _violated(self, base: Verdict, state: int, checked: Sequence[str]) -> Verdict:
         run = path_to(self.exploration, state)
         replay(self.instance, run, self.starting_state)
+        ids = tuple(action.id for action in run)
+        return attrs.evolve(base, word=Word.VIOLATED, depth=len(run), run=ids, checked_by=checked)
+
+    def _lasso_verdict(self, base: Verdict, subject: Property, lasso: Lasso, checked: Sequence[str]) -> Verdict:
+        start = replay(self.instance, path_to(self.exploration, lasso.state), self.starting_state)[-1]
+        told = judge_lasso(self.instance, subject, start, lasso)
+        said = self.lassos.get(subject.id)
+        checked = (*checked, "plain replay of prefix and cycle")
+        if said is not None:
+            how = "allows the explorer's prefix and cycle" if said.guided else "finds a prefix and a cycle"
+            checked = (*checked, f"{z3_api.version()}: {how} of {len(said.prefix)} and {len(said.cycle)} steps")
         return attrs.evolve(
-            base,
-            word=Word.VIOLATED,
-            depth=len(run),
-            run=tuple(action.id for action in run),
-            checked_by=(*checked, "plain replay"),
-            reason=reason,
+            self._violated(base, lasso.state, checked),
+            method=base.method if said is None else "explore+bounded",
+            cycle=tuple(action.id for action in lasso.cycle),
+            fair=told.fair,
+            unfair=told.unfair,
+            reason=("goes round for ever" if lasso.cycle else "stops for ever") + f": {told.sentence}",
         )
 
     def _graph_touched(self, subject: Property) -> bool:
         """What the property speaks of happens in some reachable state."""
-        when = terms.disjoin(*(check.when for check in self.instance.invariants(subject)))
-        holds = judge(self.exploration.packing, [when])
-        return any(holds(state) is not None for state in self.exploration.parents)
+        return something_happens(self.exploration, subject)
 
 
 def decide(

@@ -19,7 +19,7 @@ from oom_spec.applicability import irrelevant, why_not
 from oom_spec.eras import find_era
 from oom_spec.instances import Instance
 from oom_spec.language.eras import Era
-from oom_spec.language.properties import Property
+from oom_spec.language.properties import Graph, Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import find_scenario
@@ -293,18 +293,23 @@ class Matrix:
     def _second_opinions(self) -> list[Task]:
         """Where Z3 looks: each cell's shortest violation, and for what holds the primary scenario."""
         locators = {era.id: era.locator for era in self.eras}
-        of_the_graph = {subject.id for subject in self.properties if subject.graph}  # nothing for Z3
+        of_the_graph = {subject.id: subject.graph for subject in self.properties if subject.graph}
         wanted: dict[tuple[str, str], dict[str, int]] = {}
+        lassos: list[Task] = []
         for cell in self.cells().values():
             asked = cell.leading if cell.word is Word.VIOLATED else self._primary(cell)
-            if asked is not None and cell.property not in of_the_graph:
+            if cell.property in of_the_graph:  # nothing for Z3 but the lassos, and these need the whole graph
+                if of_the_graph[cell.property] is Graph.FAIR and cell.word is Word.VIOLATED:
+                    where = locators[cell.era], cell.leading.scenario
+                    lassos.append(Task(*where, (cell.property,), self.z3_seconds, deadline=self.deadline))
+            elif asked is not None:
                 twin = self.twin_of.get((cell.era, asked.scenario), cell.era)
                 era = twin if twin in locators else cell.era
                 wanted.setdefault((era, asked.scenario), {})[cell.property] = asked.depth or 0
         return [
             Task(locators[era], scenario, tuple(depths), self.z3_seconds, max(depths.values()), deadline=self.deadline)
             for (era, scenario), depths in wanted.items()
-        ]
+        ] + lassos
 
     @staticmethod
     def _primary(cell: Cell) -> Verdict | None:

@@ -14,14 +14,24 @@ DONE = 1 << 62
 """More than any state's number: its component is known."""
 
 
-def fair_parts(graph: Graph, able: Mapping[int, int]) -> Iterator[list[int]]:
+Rank = tuple[tuple[int, int], ...]
+"""Why no fair run stays at a state for ever: pairs (level, bits of actors), to be read from the left.
+
+A step never raises the level, and a step of one of these actors lowers it. So they act no more from some moment on,
+and by fairness are not able to; from then on the next pair counts. The last pair has an actor that is able to act.
+"""
+
+
+def fair_parts(graph: Graph, able: Mapping[int, int], ranks: dict[int, Rank] | None = None) -> Iterator[list[int]]:
     """The parts in which every actor that is able to act acts somewhere; one state where nobody is able is a part too.
 
     ``able`` has the bits of the actors that may be counted on and can take a step, also one that leaves the graph.
+    ``ranks`` receives the rank of every state that is in no such part: of all, where nothing is yielded.
     """
-    waiting = [set(graph)]
+    waiting: list[tuple[set[int], Rank]] = [(set(graph), ())]
     while waiting:
-        for part in _components(graph, waiting.pop()):
+        inside, above = waiting.pop()
+        for level, part in enumerate(_components(graph, inside)):  # those that others lead to come first
             members = set(part)
             acts = wants = 0
             for state in part:
@@ -32,8 +42,12 @@ def fair_parts(graph: Graph, able: Mapping[int, int]) -> Iterator[list[int]]:
             starved = wants & ~acts
             if not starved:
                 yield part
-            elif len(part) > 1 and (rest := {state for state in part if not able[state] & starved}):
-                waiting.append(rest)
+                continue
+            rank = (*above, (level, starved))
+            if ranks is not None:
+                ranks.update((state, rank) for state in part if able[state] & starved)
+            if len(part) > 1 and (rest := {state for state in part if not able[state] & starved}):
+                waiting.append((rest, rank))
 
 
 def part_of(graph: Graph, state: int) -> set[int]:

@@ -8,7 +8,7 @@ import attrs
 
 from oom_spec.exploring import Exploration, Hit
 from oom_spec.generating import judge
-from oom_spec.instances import Action
+from oom_spec.instances import Action, Instance
 from oom_spec.language import terms
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Op, Term
@@ -36,6 +36,14 @@ def _counters(exploration: Exploration) -> list[Variable]:
     return [v for v in exploration.instance.live if v.declaration.program_counter]
 
 
+def _never_moves(instance: Instance) -> list[str]:
+    """Actors that are at work from the start on and have no step at all."""
+    acting = {path.action.actor for path in instance.paths}
+    counters = (v for v in instance.variables if v.declaration.program_counter and v.slot in instance.constants)
+    at_work = [v.slot[1][0] for v in counters if v.values[v.initial] not in v.declaration.rest]
+    return [name for name in at_work if name not in acting]
+
+
 def find_stuck(exploration: Exploration) -> Stuck | None:
     """The nearest state in which some actor, not at rest, can never act again.
 
@@ -45,6 +53,8 @@ def find_stuck(exploration: Exploration) -> Stuck | None:
     """
     edges = edges_of(exploration)
     packing = exploration.packing
+    for actor in _never_moves(exploration.instance):
+        return Stuck(actor, next(iter(exploration.parents)), 0)
     counters = _counters(exploration)
     width = len(counters)
     bits = {variable.slot[1][0]: 1 << number for number, variable in enumerate(counters)}
@@ -174,14 +184,18 @@ def _spread(order: Iterable[int], onward: Mapping[int, Sequence[int]], marks: di
 
 def final_states(exploration: Exploration) -> Callable[[int], object]:
     """Tells whether a state is a proper end: panic, another halt, or the scenario's own end."""
-    instance = exploration.instance
+    return judge(exploration.packing, [end for end in ends_of(exploration.instance) if end.op is not Op.CONST])
+
+
+def ends_of(instance: Instance) -> list[Term]:
+    """The proper ends of all runs, as formulas: panic, another halt, and the scenario's own end."""
     ends: list[Term] = [instance.ends]
     if HALTED not in instance.constants:
         halted = next(v for v in instance.variables if v.slot == HALTED)
         world = terms.const(terms.Sort(terms.Kind.OBJECT, "World"), "world")
         field = terms.field(HALTED[0], halted.declaration.sort, (world,))
         ends.append(terms.negate(terms.equals(field, instance.initial_term(halted))))
-    return judge(exploration.packing, [end for end in ends if end.op is not Op.CONST])
+    return ends
 
 
 def always_possible(

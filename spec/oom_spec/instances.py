@@ -7,6 +7,7 @@ explorer, Z3 and the exports work on; the plain steps know nothing of it.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -81,6 +82,11 @@ class Check:
     """``then``, without any excuse."""
     excused: Term
     """``then`` or the excuse; the same as `holds` where there is none."""
+
+    @builtins.property
+    def unsatisfied(self) -> Term:
+        """``when`` and not ``then``: where a property of progress waits."""
+        return terms.conjoin(self.when, terms.negate(self.holds))
 
 
 _lifted: dict[tuple[Scenario, Step], tuple[tuple[Action, Path], ...]] = {}

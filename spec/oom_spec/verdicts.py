@@ -13,6 +13,12 @@ SCHEMA = 1
 MID_PROTOCOL = "it starts in mid-protocol, where only a violation counts: what holds must hold from a cold start"
 
 
+LISTS = ("aliases", "checked_by", "limits", "run", "cycle")
+"""The fields of a verdict that are lists of texts."""
+TEXTS = ("fair", "unfair")
+"""Those that are texts by name."""
+
+
 @unique
 class Word(Enum):
     """The words for a verdict, from the worst to the best; nothing else is ever printed."""
@@ -58,6 +64,12 @@ class Verdict:
     """What the verdict does not speak of, because the scenario fixes it."""
     run: Sequence[str] = ()
     """Ids of the actions of the violating run."""
+    cycle: Sequence[str] = ()
+    """For progress: ids of the actions that repeat for ever after `run`; empty where nobody acts any more."""
+    fair: Mapping[str, str] = attrs.field(factory=dict)
+    """For progress: whom the property counts on, with its step on the cycle, or that it has none there."""
+    unfair: Mapping[str, str] = attrs.field(factory=dict)
+    """For progress: who could end it and need not act, with the first step that it leaves untaken."""
     excuse_runs: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     """For each excuse, the shortest run that uses it."""
     states: int = 0
@@ -99,8 +111,21 @@ class Verdict:
             "excuse_runs": {name: list(run) for name, run in self.excuse_runs.items()},
             "limits": list(self.limits),
             "run": list(self.run),
+            "lasso": self.lasso,
             "reason": self.reason,
             "expected": expected,
+        }
+
+    @builtins.property
+    def lasso(self) -> dict[str, object] | None:
+        """The run without end that breaks a property of progress; None for any other verdict."""
+        if not self.fair:
+            return None
+        return {
+            "prefix": list(self.run),
+            "cycle": list(self.cycle),
+            "fair": dict(self.fair),
+            "unfair": dict(self.unfair),
         }
 
     def as_stored(self) -> dict[str, object]:
@@ -108,8 +133,10 @@ class Verdict:
         found = attrs.asdict(self, recurse=False)
         found["word"] = self.word.value
         found["strict"] = None if self.strict is None else self.strict.value
-        for name in ("aliases", "checked_by", "limits", "run"):
+        for name in LISTS:
             found[name] = list(found[name])
+        for name in TEXTS:
+            found[name] = dict(found[name])
         found["excuses"] = dict(self.excuses)
         found["excuse_runs"] = {name: list(run) for name, run in self.excuse_runs.items()}
         return found
@@ -129,13 +156,15 @@ class Verdict:
                 **found,
                 "word": Word(found["word"]),
                 "strict": None if strict is None else Word(strict),
-                **{name: tuple(found[name]) for name in ("aliases", "checked_by", "limits", "run")},
+                **{name: tuple(found[name]) for name in LISTS},
+                **{name: dict(found[name]) for name in TEXTS},
                 "excuse_runs": {name: tuple(run) for name, run in dict(found["excuse_runs"]).items()},
             }
         )
         numbers = (verdict.depth, verdict.bound, verdict.strict_depth, *verdict.excuses.values())
         names = (verdict.era, verdict.property, verdict.scenario, verdict.method, verdict.reason, verdict.same_as)
-        texts = [*names, *verdict.aliases, *verdict.checked_by, *verdict.limits, *verdict.run]
+        texts = [*names, *(text for name in LISTS for text in getattr(verdict, name))]
+        texts += [text for name in TEXTS for pair in getattr(verdict, name).items() for text in pair]
         if not all(number is None or type(number) is int for number in numbers):
             raise ValueError("a depth is no whole number")
         if not all(type(text) is str for text in texts) or type(verdict.touched) is not bool:
