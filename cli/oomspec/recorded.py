@@ -54,12 +54,17 @@ def _run_of_itf(data: Mapping[str, Any]) -> dict[str, object]:
     if actions[: len(start)] != start:
         raise SpecError(f"this ITF trace does not begin as scenario {scenario} does: write it again")
     wrapped = [{"action": action} for action in actions]
+    loop = data.get("loop", len(actions) + 1)
+    if type(loop) is not int or not len(start) < loop <= len(actions) + 1:
+        raise SpecError(f"`loop` is {loop!r}, which is no state of this ITF trace after its start: write it again")
+    steps = wrapped[len(start) : loop - 1]
     return {
         "schema": SCHEMA,
         "era": era,
         "scenario": scenario,
         "start": wrapped[: len(start)],
-        "steps": wrapped[len(start) :],
+        "steps": steps,
+        "cycle": wrapped[loop - 1 :],
         "property": violated,
-        "depth": None if violated is None else len(wrapped) - len(start),
+        "depth": None if violated is None else len(steps),
     }

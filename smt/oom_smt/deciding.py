@@ -385,7 +385,7 @@ class Decision:
             cycle=tuple(action.id for action in lasso.cycle),
             fair=told.fair,
             unfair=told.unfair,
-            reason=("goes round for ever" if lasso.cycle else "stops for ever") + f": {told.sentence}",
+            reason=f"for ever; unfair: {', '.join(told.unfair) or 'nobody'}",
         )
 
     def _graph_touched(self, subject: Property) -> bool:

@@ -14,6 +14,7 @@ from html import escape
 
 import attrs
 
+from oom_spec.lassos import FOR_EVER, sentences
 from oom_spec.stacks import Stack
 from oom_spec.traces import Run, Taken, columns_of
 
@@ -33,6 +34,8 @@ CUT = "..."
 START_MARK = "=== here the scenario starts"
 AFTER_MARK = "=== "
 """Before the sentence that says what is wrong from the end of a run on."""
+AGAIN = "and again"
+"""Below what repeats for ever."""
 
 
 @attrs.frozen
@@ -116,6 +119,8 @@ def draw(run: Run, *, whole: bool = False, race_only: bool = False, width: int |
             number = columns.index(row.column)
             lines += [" " * starts[number] + line for line in row.lines(widths[number], units[number])]
     lines += ["", *textwrap.wrap(_statement(run), limit, break_on_hyphens=False)] if _statement(run) else []
+    for told in _treated(run):
+        lines += textwrap.wrap(told, limit, subsequent_indent="    ", break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 
@@ -129,6 +134,16 @@ def _statement(run: Run) -> str:
     here = f" Here: {', '.join(run.objects)}." if run.objects else ""
     here += f" Excused here: {run.excuse}." if run.excuse else ""
     return f"{run.property}: {run.statement}{here}" if run.property is not None and run.statement else ""
+
+
+def _ending(run: Run) -> str:
+    """What stands between prefix and cycle."""
+    return run.ending or (FOR_EVER if run.cycle else "")
+
+
+def _treated(run: Run) -> list[str]:
+    """For a run that goes on for ever: who could end it, and why it is fair to everybody who is counted on."""
+    return [f"{told[0].upper()}{told[1:]}." for told in sentences(run.fair, run.unfair)] if run.fair else []
 
 
 def _shown(run: Run, whole: bool, race_only: bool) -> list[Taken]:
@@ -149,10 +164,11 @@ def _cells_and_marks(run: Run, shown: Sequence[Taken], cold: bool, limit: int) -
     if run.property is not None:
         mark = f"^^^ {_breaks(run)}"
         rows.append(Cell(shown[-1].column, 0, mark) if shown else mark)
-    rows += textwrap.wrap(AFTER_MARK + run.ending, limit) if run.ending else []
+    rows += textwrap.wrap(AFTER_MARK + _ending(run), limit) if _ending(run) else []
     for step in run.cycle:
         rows += cells_of(step, stacks.get(step.column, ()))
         stacks[step.column] = step.after
+    rows += [AFTER_MARK + AGAIN] if run.cycle else []
     return rows
 
 
@@ -246,6 +262,7 @@ STYLE = (
     ".h{font-size:14px;font-weight:600}.t{font-size:12px;font-weight:600}.f{fill:#52606d;font-size:10px}"
     ".r{fill:#6b4e00}.v{fill:#a61b1b;font-weight:600}.l{stroke:#9aa5b1;stroke-width:1.5}"
     ".c{fill:#e4eef7;stroke:#9fb9d1}.d{fill:#2f6fa7}.b{fill:#a61b1b}.s{fill:#52606d}"
+    ".m{stroke:#a61b1b;stroke-dasharray:6 4}"
 )
 
 
@@ -259,7 +276,8 @@ def svg(run: Run, *, whole: bool = False, race_only: bool = False) -> str:
     body, y = _svg_rows(shown, columns, lane, width, run)
     bottom = y
     title = heading(run)
-    for line in textwrap.wrap(_statement(run), int((width - 2 * LEFT) / CHARACTER)):
+    below = (_statement(run), *_treated(run))
+    for line in (line for told in below for line in textwrap.wrap(told, int((width - 2 * LEFT) / CHARACTER))):
         y += 16
         body.append(f'<text class="s" x="{LEFT}" y="{y + 14}">{escape(line)}</text>')
     height = y + 40
@@ -306,8 +324,9 @@ def _spoken(run: Run, shown: Sequence[Taken]) -> str:
         for number, step in enumerate(shown, 1)
     ]
     told += [_breaks(run)] if run.property else []
-    told += [run.ending] if run.ending else []
+    told += [_ending(run)] if _ending(run) else []
     told += [f"{run.titles[step.column]}: {step.call}" for step in run.cycle]
+    told += [AGAIN] if run.cycle else []
     return "; ".join(told)
 
 
@@ -317,6 +336,9 @@ def _svg_rows(shown: Sequence[Taken], columns: Sequence[str], lane: int, width: 
     stacks: dict[str, Stack] = {}
     y = TOP + 8
     for number, step in enumerate((*shown, *run.cycle)):
+        if number == len(shown):
+            body += _svg_mark(y, width, _ending(run))
+            y += 28
         x = LEFT + lane * columns.index(step.column)
         broken = run.property is not None and number == len(shown) - 1
         entered = [name for depth, name in step.lines(stacks.get(step.column, ())) if depth < len(step.frames)]
@@ -336,7 +358,15 @@ def _svg_rows(shown: Sequence[Taken], columns: Sequence[str], lane: int, width: 
         if broken:
             body.append(f'<text class="v" x="{x + 12}" y="{y + 8}">{escape(_breaks(run))}</text>')
             y += 20
-        if broken and run.ending:
-            body.append(f'<text class="v" x="{LEFT}" y="{y + 12}">{escape(run.ending)}</text>')
-            y += 24
+    if run.cycle or run.ending:
+        body += _svg_mark(y, width, AGAIN if run.cycle else run.ending)
+        y += 28
     return body, y
+
+
+def _svg_mark(y: int, width: int, text: str) -> list[str]:
+    """A line across all columns, with a sentence below it."""
+    return [
+        f'<path class="m" d="M4 {y} H{width - 4}"/>',
+        f'<text class="v" x="{LEFT}" y="{y + 15}">{escape(text)}</text>',
+    ]

@@ -19,6 +19,10 @@ from oom_spec.language.properties import Property
 from oom_spec.language.steps import World
 from oom_spec.stepping import State
 
+FOR_EVER = "from here on for ever, round and round:"
+NOBODY_ACTS = "from here on nobody who may be counted on acts any more"
+"""What a picture says between prefix and cycle, or where there is no cycle."""
+
 
 @attrs.frozen(eq=False)
 class Lasso:
@@ -33,7 +37,7 @@ class Lasso:
     leaves_after: int = 0
     """After so many steps of the cycle the way out begins."""
     way_out: tuple[Action, ...] = ()
-    """A shortest run from the cycle to where the property waits no more; empty if there is none."""
+    """A shortest run from the cycle to where the property waits no more, or else to a proper end; empty if none."""
 
 
 @attrs.frozen
@@ -45,18 +49,12 @@ class Judged:
     unfair: Mapping[str, str]
     """Who could lead out of it and need not act: the first of its steps on a shortest way out."""
 
-    @property
-    def sentence(self) -> str:
-        """``P1.t0 need not act`` and so on: the unfair actors."""
-        return unfair_sentence(self.unfair)
 
-
-def unfair_sentence(unfair: Mapping[str, str]) -> str:
-    """Who need not act, as a sentence without its full stop."""
-    if not unfair:
-        return "nobody is left out who could end it"
-    told = "; ".join(f"{name} ({step})" for name, step in unfair.items())
-    return f"it need not end while these may stop: {told}"
+def sentences(fair: Mapping[str, str], unfair: Mapping[str, str]) -> tuple[str, str]:
+    """`Judged` as two sentences without their full stops: ``unfair: mm0, which need not take ...``"""
+    left = "; ".join(f"{name}, which need not take {step}" for name, step in unfair.items())
+    counted = "; ".join(f"{name}, which {does}" for name, does in fair.items())
+    return f"unfair: {left or 'nobody'}", f"fair: {counted or 'nobody is counted on'}"
 
 
 def judge_lasso(instance: Instance, subject: Property, start: State, lasso: Lasso) -> Judged:
@@ -153,4 +151,4 @@ def _unfair(instance: Instance, subject: Property, around: Sequence[State], lass
     return found
 
 
-__all__ = ["Judged", "Lasso", "judge_lasso", "unfair_sentence"]
+__all__ = ["FOR_EVER", "NOBODY_ACTS", "Judged", "Lasso", "judge_lasso", "sentences"]

@@ -157,7 +157,7 @@ class _Waiting:
     def __init__(self, exploration: Exploration, counted: Counted, check: Check) -> None:
         edges = edges_of(exploration)
         final = final_states(exploration)
-        pending = judge(exploration.packing, [check.unsatisfied])
+        self.pending = pending = judge(exploration.packing, [check.unsatisfied])
         # only a state without steps can be a proper end
         waiting = {s for s in exploration.parents if pending(s) is not None and (edges.get(s) or final(s) is None)}
         owed = counted.owed
@@ -202,7 +202,9 @@ def _lasso(exploration: Exploration, counted: Counted, waiting: _Waiting, first:
     if at != first or not walk:
         walk += _way([at], inside, lambda step: step[0] == first)[1]
     around = [first, *(target for target, _ in walk[:-1])]
-    leaves, out = _way(around, edges, lambda step: step[0] not in waiting.graph)
+    leaves, out = _way(around, edges, lambda step: waiting.pending(step[0]) is None)
+    if not out:  # but perhaps to a proper end
+        leaves, out = _way(around, edges, lambda step: step[0] not in waiting.graph)
     paths = exploration.instance.paths
     return Lasso(
         first,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import attrs
 
-from oom_spec.exploring import MOST_STATES, Exploration, Hit
+from oom_spec.exploring import MOST_STATES, Exploration, Hit, replay
 from oom_spec.graphs import path_to
 from oom_spec.instances import Action, Instance
 from oom_spec.language import Property
 from oom_spec.language.properties import Graph
-from oom_spec.progress import find_lasso, look_at_graph
+from oom_spec.lassos import FOR_EVER, NOBODY_ACTS, Judged, judge_lasso
+from oom_spec.progress import cut_open, find_lasso, look_at_graph
 from oom_spec.traces import Run, run_of
-
-FOR_EVER = "from here on this may go round for ever, and nobody who may be counted on ends it:"
-NOBODY_ACTS = "from here on nobody who may be counted on acts any more"
 
 
 @attrs.frozen(eq=False)
@@ -27,6 +25,7 @@ class Race:
     """The excuse (N3) that covers it, where one was asked for."""
     ending: str = ""
     cycle: tuple[Action, ...] = ()
+    judged: Judged | None = None
 
     @property
     def run(self) -> Run:
@@ -40,6 +39,7 @@ class Race:
             excuse=self.excuse,
             ending=self.ending,
             cycle=self.cycle,
+            judged=self.judged,
         )
 
 
@@ -49,7 +49,7 @@ class Looked:
 
     race: Race | None
     cut_short: bool
-    """The exploration met too many states, so that None says nothing."""
+    """The exploration met too many states, or a count left its range, so that None says nothing."""
 
 
 def look(instance: Instance, subject: Property, *, excuse: bool = False, depth_limit: int | None = None) -> Looked:
@@ -60,8 +60,10 @@ def look(instance: Instance, subject: Property, *, excuse: bool = False, depth_l
     """
     if subject.graph is not None:
         exploration = Exploration(instance, keep_edges=True)
-        found = None if exploration.truncated else _in_graph(exploration, subject)
-        return Looked(found, exploration.states >= MOST_STATES)
+        if exploration.truncated:
+            return Looked(None, True)
+        found = _in_graph(exploration, subject)
+        return Looked(found, found is None and cut_open(exploration))
     exploration = Exploration(instance, [subject], depth_limit=depth_limit, first_only=not excuse)
     finding = exploration.findings[subject.id]
     name, hit = "", finding.violated
@@ -76,11 +78,14 @@ def look(instance: Instance, subject: Property, *, excuse: bool = False, depth_l
 def _in_graph(exploration: Exploration, subject: Property) -> Race | None:
     """The nearest state that breaks a property about the graph, and what comes after it."""
     cycle: tuple[Action, ...] = ()
+    judged = None
     if subject.graph is Graph.FAIR:
         lasso = find_lasso(exploration, subject)
         if lasso is None:
             return None
         state, cycle = lasso.state, lasso.cycle
+        run = [*exploration.prefix_run, *path_to(exploration, state)]
+        judged = judge_lasso(exploration.instance, subject, replay(exploration.instance, run)[-1], lasso)
         ending = FOR_EVER if cycle else NOBODY_ACTS
     else:
         broken = look_at_graph(exploration, subject)
@@ -88,4 +93,4 @@ def _in_graph(exploration: Exploration, subject: Property) -> Race | None:
             return None
         state, ending = broken
     hit = Hit(len(path_to(exploration, state)), state, None, None)
-    return Race(exploration, subject, hit, ending=ending, cycle=cycle)
+    return Race(exploration, subject, hit, ending=ending, cycle=cycle, judged=judged)

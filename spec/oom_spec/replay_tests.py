@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from oom_spec.traces import Run
+from oom_spec.traces import Run, Taken
 
 _TEMPLATE = '''"""Replays a run of {era} in the scenario {scenario}{what}."""
 
@@ -38,16 +39,25 @@ _JUDGED = """    (subject,) = find_properties("{property}")
 """
 
 
+_CLOSES = """    cycle = {cycle}
+    assert replay(instance, [named[each] for each in cycle], states[-1])[-1] == states[-1]
+"""
+
+
+def _listed(steps: Sequence[Taken], indent: int) -> str:
+    return json.dumps([step.action for step in steps], indent=indent).replace("\n]", ",\n]")
+
+
 def to_pytest(run: Run) -> str:
     """The file's text."""
-    ids = [step.action for step in (*run.start, *run.steps)]
-    listed = json.dumps(ids, indent=4).replace("\n]", ",\n]")
     judged = "" if run.property is None else _JUDGED.format(property=run.property)
+    if run.cycle:
+        judged += _CLOSES.format(cycle=_listed(run.cycle, 8).replace("\n]", "\n    ]"))
     return _TEMPLATE.format(
         era=run.era,
         scenario=run.scenario,
         what="" if run.property is None else f", which violates {run.property}",
-        run=listed,
+        run=_listed((*run.start, *run.steps), 4),
         suffix="" if run.property is None else "_and_violates_" + run.property.lower().replace("-", "_"),
         judged=judged,
     )

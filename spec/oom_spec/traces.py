@@ -20,6 +20,7 @@ from oom_spec.instances import Action, Instance
 from oom_spec.language import Era, Property, SpecError, World, terms
 from oom_spec.language.steps import actor_parameter
 from oom_spec.language.terms import Op
+from oom_spec.lassos import Judged
 from oom_spec.lifting import Slot
 from oom_spec.protocol.points import MreleaseAt, WalkerAt
 from oom_spec.protocol.state import Executor, Fault, Fork, Killer, Mm, Mrelease, Reaper, Task, Walker
@@ -242,6 +243,10 @@ class Run:
     """For a property of progress: what is wrong from the end of `steps` on, as a sentence without its full stop."""
     cycle: tuple[Taken, ...] = ()
     """For a run that goes on for ever: what repeats from there on."""
+    fair: Mapping[str, str] = attrs.field(factory=dict)
+    """For a run that goes on for ever: whom the property counts on, with what it does from there on."""
+    unfair: Mapping[str, str] = attrs.field(factory=dict)
+    """And who could end it but need not act, with the first step that it leaves untaken."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -265,8 +270,11 @@ def run_of(
     excuse: str = "",
     ending: str = "",
     cycle: Sequence[Action] = (),
+    judged: Judged | None = None,
 ) -> Run:
     """The run that takes ``start`` and then ``steps`` from the cold start, and then repeats ``cycle``.
+
+    ``judged`` says who is treated how from there on.
 
     Raises `SpecError` where a step cannot be taken.
     """
@@ -288,6 +296,8 @@ def run_of(
         excuse=excuse,
         ending=ending,
         cycle=tuple(taken[before:]),
+        fair={} if judged is None else judged.fair,
+        unfair={} if judged is None else judged.unfair,
     )
 
 
@@ -522,8 +532,16 @@ def from_json(text: str, instance: Instance, properties: Sequence[Property] = ()
         excuse=str(data.get("excuse", "")),
         ending=str(data.get("ending", "")),
         cycle=cycle,
+        judged=Judged(_texts(data, "fair"), _texts(data, "unfair")),
     )
     return attrs.evolve(run, property=violated) if isinstance(violated, str) else run
+
+
+def _texts(data: Mapping[str, Any], name: str) -> dict[str, str]:
+    found = data.get(name, {})
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise SpecError(f"`{name}` holds no texts by name: the file is damaged")
+    return found
 
 
 def _can_be_taken(instance: Instance, run: Sequence[Action]) -> None:
@@ -538,9 +556,13 @@ def _can_be_taken(instance: Instance, run: Sequence[Action]) -> None:
 
 
 def to_itf(run: Run, instance: Instance) -> str:
-    """The run in the Informal Trace Format of Apalache: one state per step, from the cold start."""
+    """The run in the Informal Trace Format of Apalache: one state per step, from the cold start.
+
+    A cycle follows the rest; ``loop`` is its first state, which comes again after the last one.
+    """
     known = {action.id: action for action in instance.actions}
-    taken = [*run.start, *run.steps]
+    before = len(run.start) + len(run.steps)
+    taken = [*run.start, *run.steps, *run.cycle]
     states = replay(instance, [known[each.action] for each in taken])
     names = [variable.name for variable in instance.variables]
     kinds: dict[type, str] = {bool: "Bool", int: "Int"}
@@ -560,4 +582,5 @@ def to_itf(run: Run, instance: Instance) -> str:
         "violated": run.property,
         "varTypes": {v.name: kinds.get(type(v.values[-1]), "Str") for v in instance.variables},
     }
-    return json.dumps({"#meta": meta, "vars": names, "states": written}, indent=1) + "\n"
+    loop = {"loop": before + 1} if run.cycle else {}
+    return json.dumps({"#meta": meta, "vars": names, "states": written, **loop}, indent=1) + "\n"

@@ -15,9 +15,10 @@ from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration, Hit
 from oom_spec.instances import Instance
 from oom_spec.language import SpecError
+from oom_spec.lassos import FOR_EVER, NOBODY_ACTS
 from oom_spec.matching import match
 from oom_spec.properties import PROPERTIES, find_properties
-from oom_spec.racing import FOR_EVER, NOBODY_ACTS, Race, look
+from oom_spec.racing import Race, look
 from oom_spec.reading import read_diagram
 from oom_spec.scenarios import find_scenario
 from oom_spec.traces import Run, from_json, heading_of, run_of, to_itf, to_json

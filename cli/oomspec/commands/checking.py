@@ -9,6 +9,7 @@ import click
 from oom_smt.cache import open_cache
 from oom_smt.matrix import Matrix
 from oom_spec.eras import find_era
+from oom_spec.language import Era
 from oom_spec.manifest import expected_cell
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import SCENARIOS, find_scenario
@@ -87,7 +88,7 @@ def check(
             for verdict in cell.verdicts:
                 json_line(verdict.as_json(None if expected is None else expected.text))
         else:
-            _print_cell(cell, verbose)
+            _print_cell(chosen_era, cell, verbose)
     for text in table.lost:
         warn(f"lost: {text}")
     if interrupted:
@@ -95,7 +96,7 @@ def check(
     return status_of([cell.word for cell in cells])
 
 
-def _print_cell(cell: Cell, verbose: bool) -> None:
+def _print_cell(era: Era, cell: Cell, verbose: bool) -> None:
     (subject,) = find_properties(cell.property)
     leading = cell.leading
     text = leading.text if cell.word is leading.word else cell.word.value
@@ -110,6 +111,10 @@ def _print_cell(cell: Cell, verbose: bool) -> None:
             click.echo(wrapped("; ".join(verdict.checked_by), "        "))
             for name, depth in verdict.excuses.items():
                 click.echo(f"        leans on {name}, first needed at {depth}")
+    if leading.lasso is not None:
+        from oomspec.drawing import draw_lasso
+
+        click.echo("\n" + draw_lasso(era, leading), nl=False)
     if not verbose and cell.word is Word.PROVED_INSTANCE:
         names = ", ".join(v.scenario for v in cell.touching)
         click.echo(wrapped(f"every reachable state of: {names}"))
