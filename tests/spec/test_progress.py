@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import Enum, unique
-from functools import partial
-
 import attrs
 import pytest
 
@@ -13,138 +9,26 @@ from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration, replay
 from oom_spec.graphs import path_to
 from oom_spec.instances import Instance
-from oom_spec.language import (
-    Era,
-    Graph,
-    Object,
-    Property,
-    Scenario,
-    Step,
-    flag,
-    make,
-    negate,
-    program_counter,
-    requires,
-    some,
-    step,
-)
+from oom_spec.language import Property, some
 from oom_spec.language.errors import SpecError
 from oom_spec.progress import find_blocked, find_lasso, look_at_graph
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import find_scenario
 
-
-@unique
-class BakerAt(Enum):
-    """Where a baker stands."""
-
-    HOME = "at home"
-    WORK = "at work"
-
-
-@unique
-class Because(Enum):
-    """The guards of this toy."""
-
-    FREE = "the oven is free"
-    TAKEN = "the oven is taken"
-    COLD = "there is no bread yet"
-
-
-class Oven(Object):
-    """One oven, which an idler may occupy."""
-
-    taken = flag("The idler has it.")
-    bread = flag("There is bread.")
-    warm = flag("Somebody heated it.")
-
-
-class Baker(Object):
-    """Somebody who may be counted on, or not."""
-
-    at = program_counter("Where the baker stands.", BakerAt, rest=(BakerAt.HOME,))
-
-
-idler = partial(step, Oven, kernel="toy/oven.c:idle", environment=True)
-baker = partial(step, Baker, kernel="toy/oven.c:bake")
-
-
-@idler(call="occupy")
-def occupies(oven: Oven) -> None:
-    """The idler takes the oven."""
-    requires(negate(oven.taken), Because.FREE)
-    oven.taken = True
-
-
-@idler(call="leave")
-def leaves(oven: Oven) -> None:
-    """And leaves it."""
-    requires(oven.taken, Because.TAKEN)
-    oven.taken = False
-
-
-@baker(call="bake")
-def bakes(baker: Baker, oven: Oven) -> None:
-    """Needs the oven."""
-    requires(negate(oven.taken), Because.FREE)
-    requires(negate(oven.bread), Because.COLD)
-    oven.bread = True
-
-
-@baker(call="look")
-def looks(baker: Baker, oven: Oven) -> None:
-    """Looks at the oven, again and again, which bakes nothing."""
-    requires(negate(oven.bread), Because.COLD)
-    oven.warm = negate(oven.warm)
-
-
-@baker(at=BakerAt.HOME, then=BakerAt.WORK, call="go", environment=True)
-def goes_to_work(baker: Baker) -> None:
-    """Comes to work, some day."""
-
-
-@baker(at=BakerAt.WORK, then=BakerAt.HOME, call="bake at work")
-def works(baker: Baker, oven: Oven) -> None:
-    """At work, the oven is waited for."""
-    requires(negate(oven.taken), Because.FREE)
-
-
-BREAD = Property(
-    id="bread",
-    name="there-is-bread",
-    statement="There is bread in the end.",
-    source="the toy",
-    over=(Oven,),
-    then=lambda world, oven: oven.bread,
-    violation="Hunger.",
-    not_covered="Nothing.",
-    graph=Graph.FAIR,
-    actors=(Baker,),
+from .kitchen import (
+    BREAD,
+    NEVER_WAITS,
+    Baker,
+    Oven,
+    bakes,
+    calls,
+    explored,
+    goes_to_work,
+    leaves,
+    looks,
+    occupies,
+    works,
 )
-NEVER_WAITS = Property(
-    id="able",
-    name="never-waits",
-    statement="The baker at work never waits for the oven.",
-    source="the toy",
-    over=(Baker,),
-    then=lambda world, baker: False,
-    violation="Waiting.",
-    not_covered="Nothing.",
-    graph=Graph.ALWAYS_ABLE,
-    actors=(Baker,),
-)
-
-
-def explored(*steps: Step, taken: bool = False) -> Exploration:
-    """The whole graph of a kitchen in which only these steps exist."""
-    objects = (make(Oven, "oven", taken=taken), make(Baker, "ann"))
-    scenario = Scenario(id="kitchen", why="A test.", objects=objects, bounds={})
-    return Exploration(Instance(Era(id="kitchen", title="", added=steps), scenario), (), keep_edges=True)
-
-
-def calls(actions: Iterable[object]) -> list[str]:
-    """The calls of some actions."""
-    return [action.step.call for action in actions]  # type: ignore[attr-defined]
 
 
 def test_who_can_act_acts_in_the_end() -> None:
