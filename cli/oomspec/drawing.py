@@ -38,7 +38,7 @@ def draw_lasso(era: Era, verdict: Verdict) -> str:
         depth=verdict.depth,
         ending=FOR_EVER if verdict.cycle else NOBODY_ACTS,
         cycle=[named[each] for each in verdict.cycle],
-        judged=Judged(verdict.fair, verdict.unfair),
+        judged=Judged(verdict.fair or {}, verdict.unfair),
     )
     return _indented(draw(run))
 

@@ -143,7 +143,9 @@ def _ending(run: Run) -> str:
 
 def _treated(run: Run) -> list[str]:
     """For a run that goes on for ever: who could end it, and why it is fair to everybody who is counted on."""
-    return [f"{told[0].upper()}{told[1:]}." for told in sentences(run.fair, run.unfair)] if run.fair else []
+    return (
+        [f"{told[0].upper()}{told[1:]}." for told in sentences(run.fair, run.unfair)] if run.fair or run.unfair else []
+    )
 
 
 def _shown(run: Run, whole: bool, race_only: bool) -> list[Taken]:

@@ -15,8 +15,6 @@ MID_PROTOCOL = "it starts in mid-protocol, where only a violation counts: what h
 
 LISTS = ("aliases", "checked_by", "limits", "run", "cycle")
 """The fields of a verdict that are lists of texts."""
-TEXTS = ("fair", "unfair")
-"""Those that are texts by name."""
 
 
 @unique
@@ -66,8 +64,8 @@ class Verdict:
     """Ids of the actions of the violating run."""
     cycle: Sequence[str] = ()
     """For progress: ids of the actions that repeat for ever after `run`; empty where nobody acts any more."""
-    fair: Mapping[str, str] = attrs.field(factory=dict)
-    """For progress: whom the property counts on, with its step on the cycle, or that it has none there."""
+    fair: Mapping[str, str] | None = None
+    """For progress: whom the property counts on, with its step on the cycle, or that it has none; else None."""
     unfair: Mapping[str, str] = attrs.field(factory=dict)
     """For progress: who could end it and need not act, with the first step that it leaves untaken."""
     excuse_runs: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
@@ -119,7 +117,7 @@ class Verdict:
     @builtins.property
     def lasso(self) -> dict[str, object] | None:
         """The run without end that breaks a property of progress; None for any other verdict."""
-        if not self.fair:
+        if self.fair is None:
             return None
         return {
             "prefix": list(self.run),
@@ -135,8 +133,8 @@ class Verdict:
         found["strict"] = None if self.strict is None else self.strict.value
         for name in LISTS:
             found[name] = list(found[name])
-        for name in TEXTS:
-            found[name] = dict(found[name])
+        found["fair"] = None if self.fair is None else dict(self.fair)
+        found["unfair"] = dict(self.unfair)
         found["excuses"] = dict(self.excuses)
         found["excuse_runs"] = {name: list(run) for name, run in self.excuse_runs.items()}
         return found
@@ -157,14 +155,15 @@ class Verdict:
                 "word": Word(found["word"]),
                 "strict": None if strict is None else Word(strict),
                 **{name: tuple(found[name]) for name in LISTS},
-                **{name: dict(found[name]) for name in TEXTS},
+                "fair": None if found["fair"] is None else dict(found["fair"]),
+                "unfair": dict(found["unfair"]),
                 "excuse_runs": {name: tuple(run) for name, run in dict(found["excuse_runs"]).items()},
             }
         )
         numbers = (verdict.depth, verdict.bound, verdict.strict_depth, *verdict.excuses.values())
         names = (verdict.era, verdict.property, verdict.scenario, verdict.method, verdict.reason, verdict.same_as)
         texts = [*names, *(text for name in LISTS for text in getattr(verdict, name))]
-        texts += [text for name in TEXTS for pair in getattr(verdict, name).items() for text in pair]
+        texts += [text for named in (verdict.fair or {}, verdict.unfair) for pair in named.items() for text in pair]
         if not all(number is None or type(number) is int for number in numbers):
             raise ValueError("a depth is no whole number")
         if not all(type(text) is str for text in texts) or type(verdict.touched) is not bool:

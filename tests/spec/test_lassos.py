@@ -11,12 +11,14 @@ import pytest
 from oom_smt import deciding
 from oom_smt.deciding import Decision, InternalError, Options, decide
 from oom_smt.encoding import Encoding
+from oom_smt.lasso import Found
 from oom_smt.lasso import find_lasso as ask_z3
 from oom_smt.matrix import Matrix
 from oom_smt.z3_api import Answer
 from oom_spec.counting_on import counts_on, who
 from oom_spec.eras import all_eras, find_era
 from oom_spec.exploring import Exploration, replay
+from oom_spec.fairness import fair_parts
 from oom_spec.generating import judge
 from oom_spec.graphs import find_stuck
 from oom_spec.instances import Instance
@@ -210,6 +212,12 @@ def every_oven_cold(world: World) -> bool:
 # -- who is unfair ----------------------------------------------------------------------------
 
 
+def test_who_is_not_counted_on_anywhere_on_the_cycle_is_owed_nothing() -> None:
+    only_warm = {Baker: lambda world, baker: negate(every_oven_cold(world))}
+    lasso, told = judged(explored(bakes), attrs.evolve(BREAD, actors=(), counts_on=only_warm))
+    assert (lasso.cycle, told) == ((), Judged({}, {"ann": "baker.bake.bake(ann, oven)"}))
+
+
 def test_who_goes_round_by_its_own_choice_is_treated_unfairly_by_nobody() -> None:
     _, told = judged(explored(looks, bakes))
     assert told.unfair == {}
@@ -328,6 +336,15 @@ def test_an_actor_that_acts_without_lowering_a_level_spoils_a_ranking() -> None:
     assert flaw(exploration, check, ranking) == "ann acts and lowers no level, at baker.bake.look(ann, oven)"
 
 
+def test_a_level_belongs_to_one_set_of_actors() -> None:
+    """Else two could wait for each other for ever, each in the states in which it is not its turn."""
+    exploration = explored(fiddles, bakes, scenario=kitchen(bakers=2))
+    (check,) = exploration.instance.invariants(BREAD)
+    names = [frozenset({"ann"}), frozenset({"bob"})]
+    ranking = {state: ((0, names[number % 2]),) for number, state in enumerate(exploration.parents)}
+    assert flaw(exploration, check, ranking) == "one level has two sets of actors, at oven.idle.fiddle(oven)"
+
+
 def test_a_ranking_of_an_actor_that_is_not_counted_on_here_proves_nothing() -> None:
     """It is counted on in some states only."""
     exploration = explored(bakes)
@@ -377,6 +394,16 @@ def test_z3_finds_a_fair_lasso_where_there_is_one(
     if answer is Answer.SAT:
         start = replay(instance, found.prefix)[-1]
         assert judge_lasso(instance, BREAD, start, Lasso(0, found.cycle, objects=found.objects)).fair
+
+
+def test_z3_keeps_to_a_schedule_that_is_given() -> None:
+    instance = Instance(era_of(idles, looks), kitchen())
+    encoding = Encoding(instance)
+    number = {path.action.step.call: path.number for path in instance.paths}
+    for names, answer in (("look", "look"), Answer.SAT), (("idle", "idle"), Answer.UNSAT):
+        schedule = [number[name] for name in names]
+        found = ask_z3(encoding, encoding.packing.initial, BREAD, 0, 2, schedule=schedule)
+        assert (found.answer, found.guided) == (answer, True)
 
 
 def test_z3_finds_no_lasso_in_a_proper_end_nor_for_objects_that_take_turns() -> None:
@@ -438,6 +465,16 @@ def test_a_wrong_lasso_of_the_explorer_is_a_loud_internal_error() -> None:
         decision.verdicts()
 
 
+def test_a_wrong_lasso_of_z3_is_a_loud_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_the_last(*asked: object) -> Found:
+        found = ask_z3(*asked)  # type: ignore[arg-type]  # as they came
+        return attrs.evolve(found, cycle=found.cycle[:-1])
+
+    monkeypatch.setattr(deciding, "find_lasso", without_the_last)
+    with pytest.raises(SpecError, match=r"^internal error: .* the cycle does not close"):
+        _l1("v4.6", Options(z3_seconds=60.0))
+
+
 def test_the_matrix_has_z3_confirm_the_lasso_of_a_violated_cell() -> None:
     table = Matrix([find_era("v4.6")], [L1], [find_scenario("marked")], jobs=1, z3_seconds=20.0)
     table.run()
@@ -464,7 +501,31 @@ def test_a_verdict_has_prefix_cycle_and_who_is_treated_how() -> None:
         Verdict.from_stored(broken)
 
 
-# -- what the documentation says of fairness --------------------------------------------------
+def test_a_run_that_stops_where_there_is_nobody_is_a_lasso_too() -> None:
+    assert verdict_of().lasso == {"prefix": [], "cycle": [], "fair": {}, "unfair": {}}
+
+
+# -- what `oomspec properties L1` and the documentation say of fairness -----------------------
+
+
+def test_l1_says_what_it_assumes_of_whom() -> None:
+    told = " ".join(L1.fairness)
+    for what in ("reaper is scheduled", "zap is finite", "Timers fire", "last in, first out", "strongly fair"):
+        assert what in told
+    nothing = " ".join(each for each in L1.fairness if each.startswith("Nothing is assumed of"))
+    assert [what in nothing for what in ("exit_aio", "writers of the mmap lock", "holders of mm_users")] == [True] * 3
+
+
+@pytest.mark.parametrize(("era", "scenario"), [("v4.12", "foreign-writer"), ("v6.1", "memory-kinds")])
+def test_the_reaper_alone_comes_to_an_end(era: str, scenario: str) -> None:
+    """Zaps and retries are finite: no run of its own steps comes back to a state."""
+    exploration = Exploration(Instance(find_era(era), find_scenario(scenario)), (), keep_edges=True)
+    edges = exploration.edges
+    assert edges is not None
+    own = {path.number for path in exploration.instance.paths if path.action.step.actor is Reaper}
+    alone = {state: [(target, 0) for target, number in steps if number in own] for state, steps in edges.items()}
+    assert all(len(part) == 1 for part in fair_parts(alone, dict.fromkeys(alone, 0)))
+    assert not any(target == state for state, steps in alone.items() for target, _ in steps)
 
 
 def test_l1_counts_on_the_reaper_timers_and_killers_inside_the_oom_killer_and_on_nobody_else() -> None:

@@ -64,6 +64,7 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
                     "source": subject.source,
                     "violation": subject.violation,
                     "not_covered": subject.not_covered,
+                    "fairness": list(subject.fairness),
                     "role": subject.role.name.lower(),
                     "event": None if subject.event is None else subject.event.name,
                 }
@@ -86,6 +87,8 @@ def properties(names: tuple[str, ...], as_json: bool) -> None:
                 ("not covered", subject.not_covered),
             ):
                 click.echo(wrapped(f"{title}: {text}"))
+            for text in subject.fairness:
+                click.echo(wrapped(f"fairness: {text}"))
     for name in unsaid:
         if as_json:
             json_line({"schema": 1, "property": name, "unsaid": UNSAID[name]})

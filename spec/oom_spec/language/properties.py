@@ -69,3 +69,5 @@ class Property:
     """For a question about the graph: the classes of the actors that it is about, or that it counts on."""
     counts_on: Mapping[type[Any], Callable[..., bool]] = {}
     """More actors that a fair run counts on, but only where the formula over (world, actor) holds."""
+    fairness: tuple[str, ...] = ()
+    """For a question about fair runs: what is assumed of whom, a sentence each."""

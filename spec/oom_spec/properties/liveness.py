@@ -144,11 +144,21 @@ L1 = Property(
     graph=Graph.FAIR,
     actors=(Reaper, Killer, World),
     counts_on={Mm: lambda world, mm: mm.exit_holds_oom_lock},
+    fairness=(
+        "The reaper is scheduled: if it can act again and again, it acts.",
+        "A zap is finite: each of finitely many pages is zapped once, and attempts end at MAX_OOM_REAP_RETRIES.",
+        "Timers fire: each delay of the reaper's queue (v5.18 on) ends, at any time after it was armed.",
+        "The list is served last in, first out; tasks are finitely many, so the turn of the first comes.",
+        "A killer inside the OOM killer goes on until it leaves it; nobody need enter it.",
+        "A lock is strongly fair: who waits for oom_lock and finds it free again and again takes it in the end.",
+        "Nothing is assumed of exit_aio and the rest of the exit path, except while it holds oom_lock (v4.17, v4.18).",
+        "Nothing is assumed of writers of the mmap lock: who holds it or waits for it may do so for ever.",
+        "Nothing is assumed of holders of mm_users: they may keep it for ever.",
+    ),
     violation="Scans abort on this victim for ever: the OOM killer hangs.",
     not_covered=(
-        "How long it takes. Counted on are the reaper, timers, and a killer inside the OOM killer; not I/O, foreign "
-        "holders, writers, allocators, nor the victim's own exit, unless it holds oom_lock (v4.17, v4.18). A lock that "
-        "is free again and again is taken in the end."
+        "How long it takes. New victims without end. A run that corrupts the list ends there: S6t says so. Worlds other "
+        "than the scenarios: there is no proof for any number of victims."
     ),
 )
 
