@@ -17,7 +17,7 @@ from oom_smt import z3_api as z3
 from oom_smt.bounded import Unrolling
 from oom_smt.encoding import Encoding
 from oom_smt.z3_api import Answer, Expr
-from oom_spec.counting_on import counts_on, who
+from oom_spec.counting_on import counted_where, counts_on, who
 from oom_spec.graphs import ends_of
 from oom_spec.instances import Action, GroundPath
 from oom_spec.language import terms
@@ -103,9 +103,8 @@ def _be_fair(frames: _Frames, subject: Property, around: Sequence[int], cycle: i
         if counts_on(subject, path.action.step):
             own.setdefault(who(path.action), []).append(path)
     goes_on = terms.negate(instance.ends)
-    for name, paths in own.items():
-        formula = subject.counts_on.get(paths[0].action.step.actor)
-        counted = terms.TRUE if formula is None else instance.formula(formula, (name,))
+    for paths in own.values():
+        counted = counted_where(instance, subject, paths[0].action)
         able = encoding.truth(terms.conjoin(goes_on, counted, terms.disjoin(*(path.condition for path in paths))))
         takes = z3.disjoin(encoding.takes(path) for path in paths)
         acts = [frames.taken(takes, frame) for frame in around] if cycle else []

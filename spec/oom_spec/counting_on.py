@@ -9,9 +9,11 @@ from collections.abc import Mapping
 
 from oom_spec.exploring import Exploration
 from oom_spec.generating import Judge, judge
-from oom_spec.instances import Action
+from oom_spec.instances import Action, Instance
+from oom_spec.language import terms
 from oom_spec.language.properties import Property
 from oom_spec.language.steps import Step, World
+from oom_spec.language.terms import Term
 
 
 def counts_on(subject: Property, step: Step) -> bool:
@@ -25,6 +27,14 @@ def who(action: Action) -> str:
         return action.actor
     about = (action.arguments[name] for name, kind in action.step.parameters if kind is not World)
     return f"{action.step.kernel_function}({', '.join(about)})"
+
+
+def counted_where(instance: Instance, subject: Property, action: Action) -> Term:
+    """In which states ``subject`` counts on whoever acts: nowhere, everywhere, or where `Property.counts_on` says."""
+    if not counts_on(subject, action.step):
+        return terms.FALSE
+    formula = subject.counts_on.get(action.step.actor)
+    return terms.TRUE if formula is None else instance.formula(formula, (who(action),))
 
 
 class Counted:
@@ -41,12 +51,12 @@ class Counted:
                 self.owed.append(0)
                 continue
             if name not in bits:
-                bits[name] = 1 << len(bits)
-                if step.actor in subject.counts_on:
-                    where = instance.formula(subject.counts_on[step.actor], (name,))
+                where = counted_where(instance, subject, path.action)
+                bits[name] = 0 if where is terms.FALSE else 1 << len(bits)
+                if where is not terms.FALSE and where is not terms.TRUE:
                     self.only_where.append((bits[name], judge(exploration.packing, [where])))
             self.owed.append(bits[name])
-        self.names: Mapping[int, str] = {bit: name for name, bit in bits.items()}
+        self.names: Mapping[int, str] = {bit: name for name, bit in bits.items() if bit}
 
     def at(self, state: int) -> int:
         """The bits of the actors that may be counted on in this state."""
@@ -61,4 +71,4 @@ class Counted:
         return frozenset(name for bit, name in self.names.items() if bits & bit)
 
 
-__all__ = ["Counted", "counts_on", "who"]
+__all__ = ["Counted", "counted_where", "counts_on", "who"]

@@ -69,7 +69,7 @@ def judge_lasso(instance: Instance, subject: Property, start: State, lasso: Lass
     around = states[: len(lasso.cycle) or 1]
     if not all(_waits(instance, subject, lasso.objects, state) for state in around):
         raise _wrong(instance, subject, "it is satisfied on the cycle")
-    if not lasso.cycle and _is_proper_end(instance, start):
+    if any(_is_proper_end(instance, state) for state in around):
         raise _wrong(instance, subject, "the run ends properly")
     return Judged(_fair(instance, subject, around, lasso.cycle), _unfair(instance, subject, around, lasso))
 
@@ -124,8 +124,6 @@ def _stands(instance: Instance, action: Action, state: State) -> str:
 
 
 def _possible(instance: Instance, action: Action, state: State) -> bool:
-    if instance.scenario.ends is not None and instance.holds(instance.scenario.ends, (), state):
-        return False
     try:
         instance.concrete.run(action.step, action.arguments, state)
     except Disabled:

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oom_spec.counting_on import counts_on, who
+from oom_spec.counting_on import counted_where, counts_on, who
 from oom_spec.exploring import Exploration
 from oom_spec.generating import judge
 from oom_spec.graphs import edges_of, final_states
 from oom_spec.instances import Check
+from oom_spec.language import terms
+from oom_spec.language.terms import Term
 
 NamedRank = tuple[tuple[int, frozenset[str]], ...]
 Ranking = Mapping[int, NamedRank]
@@ -35,13 +37,15 @@ def flaw(exploration: Exploration, check: Check, ranking: Ranking) -> str | None
     edges = edges_of(exploration)
     final = final_states(exploration)
     waits = judge(exploration.packing, [check.unsatisfied])
-    actors = [who(path.action) if counts_on(subject, path.action.step) else "" for path in instance.paths]
-    kinds = {who(path.action): path.action.step.actor for path in instance.paths}
-    only_where = {
-        name: judge(exploration.packing, [instance.formula(subject.counts_on[kinds[name]], (name,))])
-        for name in {*actors} - {""}
-        if kinds[name] in subject.counts_on
-    }
+    actors: list[str] = []
+    where: dict[str, Term] = {}
+    for path in instance.paths:
+        name, counted = who(path.action), counts_on(subject, path.action.step)
+        if counted and name not in where:
+            where[name] = counted_where(instance, subject, path.action)
+        actors.append(name if counted and where[name] is not terms.FALSE else "")
+    not_always = {name: formula for name, formula in where.items() if formula is not terms.TRUE}
+    only_where = {name: judge(exploration.packing, [formula]) for name, formula in not_always.items()}
     for state in exploration.parents:
         if waits(state) is None or (not edges[state] and final(state) is not None):
             continue
@@ -49,16 +53,15 @@ def flaw(exploration: Exploration, check: Check, ranking: Ranking) -> str | None
         if not rank:
             return "a state that waits has no rank"
         able = {actors[number] for _, number in edges[state]}
-        able = {name for name in able if name and (name not in only_where or only_where[name](state) is not None)}
+        able -= {name for name in able if not name or (name in only_where and only_where[name](state) is None)}
         if able.isdisjoint(rank[-1][1]):
             return "nobody of a last pair can act"
         if any(not able.isdisjoint(names) for _, names in rank[:-1]):
             return "somebody of an earlier pair can act"
         for target, number in edges[state]:
-            if waits(target) is not None and (edges[target] or final(target) is None):
-                wrong = _compare(rank, ranking.get(target, ()), actors[number])
-                if wrong:
-                    return f"{wrong}, at {instance.paths[number].action.id}"
+            after = ranking.get(target)  # a state that has none and waits is found out on its own
+            if after and after[0][0] >= rank[0][0] and (wrong := _compare(rank, after, actors[number])):
+                return f"{wrong}, at {instance.paths[number].action.id}"
     return None
 
 

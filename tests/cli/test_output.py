@@ -89,6 +89,51 @@ def test_a_verdict_object_of_check_has_all_that_is_promised(oomspec: Run) -> Non
     assert (needless["scenario"], needless["aliases"][0]) == ("marked", "v4.9")
 
 
+def test_a_verdict_about_progress_has_prefix_cycle_and_who_is_treated_how(oomspec: Run) -> None:
+    (found,) = objects(oomspec("check", "E1", "L1", *MARKED, "--jobs", "1", "--json"))
+    lasso = found["lasso"]
+    assert (lasso["prefix"], len(lasso["cycle"])) == (found["run"], 4)
+    assert (set(lasso["fair"]), set(lasso["unfair"])) == ({"reaper", "killer"}, {"P1.t0", "mm0"})
+    (holds,) = objects(oomspec("check", "E4", "L1", *MARKED, "--jobs", "1", "--json"))
+    assert holds["lasso"] is None
+
+
+@pytest.mark.parametrize("form", ["text", "json", "itf"])
+def test_a_run_without_end_is_read_back(oomspec: Run, form: str) -> None:
+    drawn = oomspec("explain", "E1", "L1", *MARKED, "--as", form).out
+    done = oomspec("replay", "-", "--era", "E1", stdin=drawn.encode())
+    assert (done.status, "allows this run in marked: 6 steps, 6 named" in done.out) == (0, True)
+    assert form == "text" or "=== and again" in done.out
+    if form == "itf":
+        wrong = json.dumps({**json.loads(drawn), "loop": 1})
+        refused = oomspec("replay", "-", "--era", "E1", stdin=wrong.encode())
+        assert (refused.status, "`loop` is 1, which is no state" in refused.err) == (2, True)
+
+
+def test_check_draws_a_run_without_end_as_prefix_and_cycle(oomspec: Run) -> None:
+    done = oomspec("check", "E1", "L1", *MARKED, "--jobs", "1")
+    assert done.status == 1
+    parts = ("L1 breaks here", "=== from here on for ever", "__alloc_pages_slowpath", "=== and again", "Unfair: P1.t0")
+    places = [done.out.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_the_pytest_file_of_a_run_without_end_closes_the_cycle(oomspec: Run) -> None:
+    text = oomspec("explain", "E1", "L1", *MARKED, "--as", "pytest").out
+    found: dict[str, object] = {}
+    exec(compile(text, "test_l1.py", "exec"), found)  # noqa: S102 - our own output
+    test = found["test_run_is_allowed_and_violates_l1"]
+    assert callable(test)
+    test()
+    cut = text.replace('        "killer.__alloc_pages_may_oom.mutex_unlock(oom_lock)(killer)",\n    ]', "    ]")
+    exec(compile(cut, "test_l1.py", "exec"), found)  # noqa: S102 - our own output
+    test = found["test_run_is_allowed_and_violates_l1"]
+    assert callable(test)
+    with pytest.raises(AssertionError):
+        test()
+
+
 def test_a_verdict_object_of_matrix_has_all_that_is_promised(oomspec: Run) -> None:
     found = objects(oomspec("matrix", "E4", "--property", "N1", "--jobs", "1", "--z3-seconds", "0.2", "--json"))
     assert [(each["era"], each["property"], VERDICT - set(each)) for each in found] == [

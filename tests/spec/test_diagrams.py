@@ -231,9 +231,25 @@ def test_a_run_without_end_says_what_repeats() -> None:
     text = draw(run)
     after = text.partition("^^^ L1 breaks here\n")[2]
     assert after.startswith(f"=== {FOR_EVER}\n")
-    assert [step.call for step in run.cycle if step.call not in after] == []
+    drawn, again, told = after.partition("\n=== and again\n")
+    assert again
+    assert [step.call for step in run.cycle if step.call not in drawn] == []
+    told = " ".join(told.split())
+    assert "Unfair: mm0, which need not take mm.exit_mmap.free_pgtables(mm0); P1.t0, which" in told
+    assert "Fair: reaper, which has no step anywhere on it (stands at WAIT); killer, which acts: killer." in told
     assert svg(run).count("<circle") == len(run.steps) + len(run.cycle)
-    assert from_json(to_json(run), instance_of("hocko-rfc-2018-09-10", "marked"), PROPERTIES) == run
+    assert [text for text in (FOR_EVER, ">and again<", "Unfair: mm0") if text not in svg(run)] == []
+    instance = instance_of("hocko-rfc-2018-09-10", "marked")
+    assert from_json(to_json(run), instance, PROPERTIES) == run
+    states = json.loads(to_itf(run, instance))
+    first = states["loop"]
+    assert first == len(run.start) + len(run.steps) + 1
+    assert [each["#meta"]["action"] for each in states["states"][first:]] == [step.action for step in run.cycle]
+    before, last = ({**states["states"][number], "#meta": None} for number in (first - 1, -1))
+    assert before == last
+    damaged = json.loads(to_json(run))
+    with pytest.raises(SpecError, match="`unfair` holds no texts by name"):
+        from_json(json.dumps({**damaged, "unfair": [1]}), instance, PROPERTIES)
 
 
 def test_a_run_that_stops_says_so() -> None:

@@ -204,6 +204,18 @@ def test_a_proper_end_is_no_run_without_end() -> None:
         judge_lasso(instance, BREAD, end, Lasso(0, (), objects=("oven",)))
 
 
+def test_a_cycle_does_not_lead_through_a_proper_end() -> None:
+    """The plain steps know nothing of where the scenario ends."""
+    exploration = explored(fiddles, scenario=kitchen(ends=lambda world: negate(every_oven_cold(world))))
+    with pytest.raises(SpecError, match="the run ends properly"):
+        judge_lasso(
+            exploration.instance,
+            BREAD,
+            exploration.instance.concrete.initial,
+            lasso_of(exploration, "fiddle", "fiddle"),
+        )
+
+
 def every_oven_cold(world: World) -> bool:
     """No oven is warm."""
     return every(world.all(Oven), lambda oven: negate(oven.warm))
@@ -345,9 +357,20 @@ def test_a_level_belongs_to_one_set_of_actors() -> None:
     assert flaw(exploration, check, ranking) == "one level has two sets of actors, at oven.idle.fiddle(oven)"
 
 
-def test_a_ranking_of_an_actor_that_is_not_counted_on_here_proves_nothing() -> None:
-    """It is counted on in some states only."""
-    exploration = explored(bakes)
+def test_an_actor_that_is_counted_on_in_some_states_may_stop_in_the_others() -> None:
+    only_warm = {Baker: lambda world, baker: negate(every_oven_cold(world))}
+    subject = attrs.evolve(BREAD, actors=(), counts_on=only_warm)
+    lasso, told = judged(explored(fiddles, bakes), subject)
+    assert (calls(lasso.cycle), told.fair) == ([], {})
+    warm = kitchen(oven={"warm": True})
+    assert not is_ranked(explored(cools, bakes, scenario=warm), subject)
+    assert is_ranked(explored(heats, bakes, scenario=warm), subject)
+
+
+@pytest.mark.parametrize("steps", [(bakes,), (bakes, fiddles)])
+def test_a_ranking_of_an_actor_that_is_not_counted_on_here_proves_nothing(steps: tuple[Step, ...]) -> None:
+    """It is counted on in some states only, or in none."""
+    exploration = explored(*steps)
     subject = attrs.evolve(BREAD, actors=(), counts_on={Baker: lambda world, baker: negate(every_oven_cold(world))})
     (check,) = exploration.instance.invariants(subject)
     ranking = dict.fromkeys(exploration.parents, ((0, frozenset({"ann"})),))

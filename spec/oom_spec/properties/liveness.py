@@ -157,8 +157,8 @@ L1 = Property(
     ),
     violation="Scans abort on this victim for ever: the OOM killer hangs.",
     not_covered=(
-        "How long it takes. New victims without end. A run that corrupts the list ends there: S6t says so. Worlds other "
-        "than the scenarios: there is no proof for any number of victims."
+        "How long it takes. New victims without end. A run that corrupts the list ends there: S6t says so. Worlds "
+        "other than the scenarios: there is no proof for any number of victims."
     ),
 )
 
