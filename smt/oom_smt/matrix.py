@@ -295,21 +295,23 @@ class Matrix:
         locators = {era.id: era.locator for era in self.eras}
         of_the_graph = {subject.id: subject.graph for subject in self.properties if subject.graph}
         wanted: dict[tuple[str, str], dict[str, int]] = {}
-        lassos: list[Task] = []
+        lassos: dict[tuple[str, str, str], Task] = {}
         for cell in self.cells().values():
             asked = cell.leading if cell.word is Word.VIOLATED else self._primary(cell)
-            if cell.property in of_the_graph:  # nothing for Z3 but the lassos, and these need the whole graph
-                if of_the_graph[cell.property] is Graph.FAIR and cell.word is Word.VIOLATED:
-                    where = locators[cell.era], cell.leading.scenario
-                    lassos.append(Task(*where, (cell.property,), self.z3_seconds, deadline=self.deadline))
-            elif asked is not None:
-                twin = self.twin_of.get((cell.era, asked.scenario), cell.era)
-                era = twin if twin in locators else cell.era
+            if asked is None:
+                continue
+            twin = self.twin_of.get((cell.era, asked.scenario), cell.era)
+            era = twin if twin in locators else cell.era
+            if cell.property not in of_the_graph:
                 wanted.setdefault((era, asked.scenario), {})[cell.property] = asked.depth or 0
+            elif of_the_graph[cell.property] is Graph.FAIR and cell.word is Word.VIOLATED:
+                # of questions about the graph Z3 is asked for lassos only, and for these the whole graph is needed
+                task = Task(locators[era], asked.scenario, (cell.property,), self.z3_seconds, deadline=self.deadline)
+                lassos[era, asked.scenario, cell.property] = task
         return [
             Task(locators[era], scenario, tuple(depths), self.z3_seconds, max(depths.values()), deadline=self.deadline)
             for (era, scenario), depths in wanted.items()
-        ] + lassos
+        ] + list(lassos.values())
 
     @staticmethod
     def _primary(cell: Cell) -> Verdict | None:
