@@ -82,6 +82,10 @@ class Check:
     excused: Term
     """``then`` or the excuse; the same as `holds` where there is none."""
 
+    def violated(self, *, strict: bool) -> Term:
+        """Where the check fails; ``strict`` accepts no excuse."""
+        return terms.conjoin(self.when, terms.negate(self.holds if strict else self.excused))
+
 
 _lifted: dict[tuple[Scenario, Step], tuple[tuple[Action, Path], ...]] = {}
 """What eras share is lifted once; kept for the life of the process, as eras and scenarios are."""
