@@ -64,8 +64,7 @@ class _Builder:
         self._memo: dict[int, int] = {}
         goes_on = self.truth(terms.negate(instance.ends))
         self.takes = [
-            self.gates.all([self._chosen(path.number), goes_on, self.truth(path.condition)])
-            for path in instance.paths
+            self.gates.all([self._chosen(path.number), goes_on, self.truth(path.condition)]) for path in instance.paths
         ]
 
     def _chosen(self, number: int) -> int:
@@ -208,7 +207,8 @@ class _Builder:
 
     def _comments(self, properties: Sequence[Property]) -> list[str]:
         era, scenario = self.instance.era, self.instance.scenario
-        releases = f" ({', '.join(era.aliases)})" if era.aliases else ""
+        names = [name for name in era.aliases if not name[0].isdigit()]
+        releases = f" ({', '.join(names)})" if names else ""
         found = [
             f"oomspec, era {era.id}{releases}, scenario {scenario.id}: {scenario.why}",
             *(f"limit: {limit}" for limit in scenario.limits),
