@@ -23,7 +23,7 @@ from oom_spec.scenarios import find_scenario
 from .circuits import Netlist, read, rows
 
 ABC = shutil.which("berkeley-abc") or shutil.which("yosys-abc")
-SECONDS = 60
+SECONDS = 30
 
 pytestmark = pytest.mark.skipif(ABC is None, reason="neither berkeley-abc nor yosys-abc is installed")
 

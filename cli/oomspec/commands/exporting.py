@@ -51,15 +51,12 @@ def aiger(era: str, scenario: str, properties: tuple[str, ...], output: Path | N
     Examples:
       oomspec export aiger v4.15 single N2x -o n2x.aig
       berkeley-abc -c "read_aiger n2x.aig; pdr"            Property proved
-      oomspec export aiger v4.12 marked N1v -o n1v.aig
-      berkeley-abc -c "read_aiger n1v.aig; bmc3"           the frame of a shortest violation
-      berkeley-abc -c "read_aiger n1v.aig; bmc3; write_cex -a n1v.cex"
-      yosys -p "read_aiger n2x.aig; write_verilog n2x.v"
+      oomspec export aiger v4.12 marked N2r -o n2r.aig
+      berkeley-abc -c "read_aiger n2r.aig; bmc3"           the frame of a shortest violation
+      berkeley-abc -c "read_aiger n2r.aig; bmc3; write_cex -a n2r.cex"
     """
     if output is not None and output.suffix not in FORMS:
-        raise SpecError(
-            f"{output}: cannot tell the form: end the name in .aag (ASCII) or .aig (binary, as ABC wants it)"
-        )
+        raise SpecError(f"{output}: which form? End the name in .aag (ASCII) or .aig (binary, which ABC reads)")
     if as_json and output is None:
         raise SpecError("--json says what was written to a file: name one with --output FILE")
     chosen = find_era(era)
