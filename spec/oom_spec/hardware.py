@@ -35,6 +35,11 @@ def unfit(instance: Instance, subject: Property) -> str:
     return f"{subject.id} does not apply to {instance.era.id}: {reason}" if reason else ""
 
 
+def choice_width(instance: Instance) -> int:
+    """How many inputs it takes to choose a path."""
+    return max(1, (len(instance.paths) - 1).bit_length())
+
+
 def circuit_of(instance: Instance, properties: Sequence[Property]) -> Circuit:
     """The circuit of ``instance`` with a bad state for each of ``properties``, in this order.
 
@@ -58,7 +63,7 @@ class _Builder:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.packing = Packing(instance)
-        self.width = max(1, (len(instance.paths) - 1).bit_length())
+        self.width = choice_width(instance)
         self.gates = Gates(self.width, self.packing.bits)
         self.codes = {term: code for codes in self.packing.codes.values() for term, code in codes.items()}
         self._memo: dict[int, int] = {}
@@ -239,4 +244,4 @@ def _as_wide(left: list[int], right: list[int]) -> tuple[list[int], list[int]]:
     return left + left[-1:] * (width - len(left)), right + right[-1:] * (width - len(right))
 
 
-__all__ = ["WITHOUT_EXCUSE", "circuit_of", "unfit"]
+__all__ = ["WITHOUT_EXCUSE", "choice_width", "circuit_of", "unfit"]

@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from oom_spec.eras import find_era
+from oom_spec.exploring import Exploration
+from oom_spec.instances import Instance
+from oom_spec.properties import find_properties
+from oom_spec.scenarios import find_scenario
+
 from .conftest import Run
 from .running import shell
 
@@ -98,3 +104,38 @@ def test_a_file_that_cannot_be_written_whole_is_not_left(tmp_path: Path) -> None
     done = shell("trap '' XFSZ; ulimit -f 4; oomspec export aiger v4.12 marked N1s -o n1s.aag", tmp_path)
     assert (done.status, done.err) == (2, "oomspec: n1s.aag: File too large\n")
     assert list(tmp_path.iterdir()) == []
+
+
+# -- witnesses -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def witness() -> bytes:
+    """Of N2r in v4.12, as the explorer finds it."""
+    exploration = Exploration(Instance(find_era("v4.12"), find_scenario("marked")), find_properties("N2r"))
+    hit = exploration.findings["N2r"].violated
+    assert hit is not None
+    start = f"{next(iter(exploration.parents)):080b}"[::-1]
+    return "\n".join([start, *(f"{number:07b}"[::-1] for number in exploration.path_numbers(hit))]).encode("ascii")
+
+
+def test_a_witness_is_drawn_as_explain_draws_the_race(oomspec: Run, tmp_path: Path, witness: bytes) -> None:
+    (tmp_path / "n2r.cex").write_bytes(witness)
+    drawn = oomspec("explain", "v4.12", "N2r", "--scenario", "marked").out
+    assert oomspec("export", "witness", "v4.12", "marked", "N2r", str(tmp_path / "n2r.cex")).out == drawn
+    assert oomspec("export", "witness", "v4.12", "marked", "N2r", "-", stdin=witness).out == drawn
+    told = oomspec("export", "witness", "v4.12", "marked", "N2r", "-", "--json", stdin=witness).out
+    assert json.loads(told)["depth"] == 13
+
+
+def test_a_file_that_is_no_witness_is_one_clear_line(oomspec: Run, witness: bytes) -> None:
+    asked = ("export", "witness", "v4.12", "marked")
+    done = oomspec(*asked, "N1", "-", stdin=witness)
+    assert (done.status, done.err) == (2, "oomspec: 'N1' means N1s, N1v: name one of them\n")
+    done = oomspec(*asked, "N2r", "-", stdin=b"aig \xff")
+    assert (done.status, done.err) == (
+        2,
+        "oomspec: -: this is no witness but a binary file: expected what `write_cex -a` writes\n",
+    )
+    done = oomspec(*asked, "N2r", "nowhere.cex")
+    assert (done.status, done.err) == (2, "oomspec: nowhere.cex: No such file or directory\n")

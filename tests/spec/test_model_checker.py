@@ -19,6 +19,7 @@ from oom_spec.language.terms import conjoin, show
 from oom_spec.packing import Packing
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import find_scenario
+from oom_spec.witnesses import run_in
 
 from .circuits import Netlist, read, rows
 
@@ -97,6 +98,8 @@ def length_of(instance: Instance, name: str, netlist: Netlist, answer: Answer) -
         told = [each.arguments for each in instance.concrete.events if each.event is subject.event]
     holds = instance.holds
     assert any(holds(subject.when, each, before) and not holds(subject.then, each, before) for each in told)
+    text = "\n".join(answer.witness)
+    assert run_in(instance, subject, text).depth == len(run)
     return len(run)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import click
 
 from oom_spec.aiger import FALSE, as_binary, as_text
+from oom_spec.diagrams import draw
 from oom_spec.eras import find_era
 from oom_spec.hardware import circuit_of, unfit
 from oom_spec.instances import Instance
 from oom_spec.language import Property, SpecError
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import find_scenario
+from oom_spec.traces import to_json
+from oom_spec.witnesses import run_in
 from oomspec.advising import say_advice
 from oomspec.output import counted, json_line, titled, warn
 
@@ -22,11 +27,12 @@ FORMS = {".aag": as_text, ".aig": as_binary}
 
 @click.group()
 def export() -> None:
-    """Write an era in a scenario as input for another tool.
+    """Write an era in a scenario as input for another tool, and read back what it found.
 
     \b
-    Example:
-      oomspec export aiger v4.15 single N2x -o n2x.aig
+    Examples:
+      oomspec export aiger v4.12 marked N2r -o n2r.aig
+      oomspec export witness v4.12 marked N2r n2r.cex
     """
 
 
@@ -89,6 +95,41 @@ def aiger(era: str, scenario: str, properties: tuple[str, ...], output: Path | N
     click.echo(f"wrote {output}: {titled(chosen)} in {scenario}, {size}")
     for number, (name, _) in enumerate(circuit.bad):
         click.echo(f"    bad state {number}: {name}")
+    return 0
+
+
+@export.command()
+@click.argument("era")
+@click.argument("scenario")
+@click.argument("name_of_property", metavar="PROPERTY")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option("--whole", is_flag=True, help="Draw also what leads to a scenario that starts in mid-protocol.")
+@click.option("--json", "as_json", is_flag=True, help="The run as one JSON object.")
+def witness(era: str, scenario: str, name_of_property: str, file: Path, whole: bool, as_json: bool) -> int:
+    """Draw the witness FILE of a model checker, found in the circuit of ERA in SCENARIO, as a race.
+
+    Every step is taken by the plain steps, and PROPERTY must fail at the end. FILE is `-` for standard input.
+
+    \b
+    Example:
+      oomspec export aiger v4.12 marked N2r -o n2r.aig
+      berkeley-abc -c "read_aiger n2r.aig; pdr; write_cex -a n2r.cex"
+      oomspec export witness v4.12 marked N2r n2r.cex
+    """
+    chosen = find_era(era)
+    say_advice(chosen)
+    subjects = find_properties(name_of_property)
+    if len(subjects) != 1:
+        raise SpecError(f"{name_of_property!r} means {', '.join(p.id for p in subjects)}: name one of them")
+    try:
+        text = sys.stdin.buffer.read().decode("ascii") if str(file) == "-" else file.read_text("ascii")
+    except UnicodeDecodeError:
+        raise SpecError(f"{file}: this is no witness but a binary file: expected what `write_cex -a` writes") from None
+    run = run_in(Instance(chosen, find_scenario(scenario)), subjects[0], text)
+    if as_json:
+        json_line(json.loads(to_json(run)))
+    else:
+        click.echo(draw(run, whole=whole), nl=False)
     return 0
 
 
