@@ -64,8 +64,8 @@ def test_of_all_properties_those_without_a_bad_state_are_left_out_aloud(oomspec:
     [
         (("v4.99", "single", "N1s"), "unknown era 'v4.99'; did you mean 'v4.9'? `oomspec eras` lists them all"),
         (
-            ("v4.12", "singel", "N1s"),
-            "unknown scenario 'singel'; did you mean 'single'? `oomspec scenarios` lists them all",
+            ("v4.12", "singles", "N1s"),
+            "unknown scenario 'singles'; did you mean 'single'? `oomspec scenarios` lists them all",
         ),
         (("v4.12", "single", "Q9"), "unknown property 'Q9'; did you mean 'S9'? `oomspec properties` lists them all"),
         (
