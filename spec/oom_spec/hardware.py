@@ -147,7 +147,7 @@ class _Builder:
         gates = self.gates
         carry = FALSE
         found = []
-        for one, two in zip(*_as_wide([*left, left[-1]], right), strict=True):
+        for one, two in zip(*_as_wide([*left, left[-1]], [*right, right[-1]]), strict=True):
             differ = gates.same(one, two) ^ 1
             found.append(gates.same(differ, carry) ^ 1)
             carry = gates.choose(differ, carry, one)

@@ -12,21 +12,24 @@ from functools import cache
 import attrs
 import pytest
 
-from oom_spec.aiger import as_binary, as_text
+from oom_spec.aiger import Latch, as_binary, as_text
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration
-from oom_spec.hardware import WITHOUT_EXCUSE, circuit_of, unfit
+from oom_spec.generating import judge
+from oom_spec.hardware import WITHOUT_EXCUSE, _Builder, circuit_of, unfit
 from oom_spec.instances import Instance
-from oom_spec.language import Property, SpecError
+from oom_spec.language import Property, SpecError, terms
 from oom_spec.language.errors import Disabled
 from oom_spec.language.terms import TRUE
 from oom_spec.packing import Packing
 from oom_spec.properties import PROPERTIES, find_properties
+from oom_spec.reachable_values import slot_of
 from oom_spec.scenarios import find_scenario
 from oom_spec.stepping import State
 
 from .circuits import Netlist, columns, read, rows
 
+OWNER = terms.Sort(terms.Kind.OBJECT, "Object")
 TIGHT = attrs.evolve(
     find_scenario("foreign-user"),
     id="tight",
@@ -344,3 +347,45 @@ def simulate(netlist: Netlist, place: int, choices: Sequence[int]) -> list[int]:
         state, bad = netlist.run(state, [number >> bit & 1 for bit in range(len(netlist.inputs))], 1)
         signals.append(bad[place])
     return signals
+
+
+# -- terms that no era has -------------------------------------------------------------------
+
+
+def test_every_kind_of_term_becomes_the_right_gates() -> None:
+    """Counts beside each other, sums on both sides, choices between values: as the expressions that packing writes."""
+    instance = exported("v4.8", "two-victims").instance
+    builder = _Builder(instance)
+    packing = builder.packing
+    fields = [
+        terms.field(v.slot[0], v.declaration.sort, tuple(terms.const(OWNER, n) for n in v.slot[1]), len(v.values) - 1)
+        for v in instance.live
+    ]
+    counts = [each for each in fields if each.sort is terms.COUNT]
+    flags = [each for each in fields if each.sort is terms.BOOL]
+    points = [each for each in fields if slot_of(each)[0] == "Killer.at"]
+    draw = random.Random("terms")
+
+    def number() -> terms.Term:
+        plain = terms.add(draw.choice(counts), draw.randint(-3, 5))
+        return (
+            plain
+            if draw.random() < 0.6
+            else terms.choose(draw.choice(flags), number(), terms.integer(draw.randint(0, 9)))
+        )
+
+    made = [terms.equals(number(), number()) for _ in range(60)]
+    made += [terms.at_least(number(), draw.randint(-1, 6)) for _ in range(60)]
+    made += [terms.choose(*draw.sample(flags, 3)) for _ in range(20)] + [terms.equals(*draw.sample(flags, 2))]
+    made += [terms.equals(terms.choose(draw.choice(flags), *points[:2]), points[1]), terms.equals(*points[:2])]
+    circuit = builder.gates.circuit(
+        [""] * builder.width,
+        [Latch("", literal, 0) for literal in builder.gates.latches],
+        [("", builder.truth(term)) for term in made],
+    )
+    netlist = read(as_binary(circuit))
+    states = [draw.getrandbits(packing.bits) for _ in range(500)]
+    _, found = netlist.run(columns(states, packing.bits), [0] * builder.width, len(states))
+    for term, lanes in zip(made, found, strict=True):
+        wanted = judge(packing, [term])
+        assert [lanes >> lane & 1 for lane in range(len(states))] == [int(bool(wanted(s))) for s in states], term
