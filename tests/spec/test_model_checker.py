@@ -11,13 +11,13 @@ import attrs
 import pytest
 
 from oom_spec.aiger import as_binary
-from oom_spec.eras import find_era
+from oom_spec.eras import all_eras, find_era
 from oom_spec.exploring import Exploration, Hit, replay
-from oom_spec.hardware import circuit_of
+from oom_spec.hardware import circuit_of, unfit
 from oom_spec.instances import Instance
 from oom_spec.language.terms import conjoin, show
 from oom_spec.packing import Packing
-from oom_spec.properties import find_properties
+from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.scenarios import find_scenario
 from oom_spec.witnesses import run_in
 
@@ -163,3 +163,16 @@ def test_abc_refutes_what_a_dropped_guard_breaks(tmp_path: Path) -> None:
     assert hit is not None
     _, answer = ask(instance, "S1", "bmc3", tmp_path)
     assert answer.frame == hit.depth
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("era", [era.id for era in all_eras()])
+def test_abc_and_the_explorer_agree_on_every_property_of_an_era(era: str, tmp_path: Path) -> None:
+    instance = Instance(find_era(era), find_scenario("mrelease-unmarked"))
+    for subject in PROPERTIES:
+        if unfit(instance, subject) or all(literal == 0 for _, literal in circuit_of(instance, [subject]).bad):
+            continue
+        _, hit = hit_of(instance, subject.id)
+        netlist, answer = ask(instance, subject.id, "pdr", tmp_path)
+        assert answer.proved == (hit is None), subject.id
+        assert hit is None or length_of(instance, subject.id, netlist, answer) >= hit.depth
