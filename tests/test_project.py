@@ -184,7 +184,7 @@ def test_ci_runs_every_check() -> None:
     assert sorted(parts) == ["check", "layers", "lint", "lock-check", "types", "wheel-check"]
 
 
-@pytest.mark.parametrize("script", ["run", "environment", "lock", "wheel-check"])
+@pytest.mark.parametrize("script", ["run", "environment", "lock", "tools", "wheel-check"])
 def test_ci_scripts_can_be_run_and_stop_at_the_first_error(script: str) -> None:
     path = ROOT / ".ci" / script
     assert os.access(path, os.X_OK)

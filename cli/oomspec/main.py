@@ -29,6 +29,7 @@ COMMANDS = {
     "new-era": ("new_era", "Write a commented file for a patch of your own."),
     "diff": ("diffing", "Compare two eras: steps, and the shortest behaviour that one allows and the other forbids."),
     "mutate": ("mutating", "Mutate an era's steps and say which property notices."),
+    "export": ("exporting", "Write an era in a scenario for another tool: a circuit for hardware model checkers."),
     "runs": ("running", "Check the possible and impossible runs written beside the eras."),
 }
 

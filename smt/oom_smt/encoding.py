@@ -178,7 +178,7 @@ class Encoding:
 
     def bad_state(self, checks: Sequence[Check], *, strict: bool = False) -> Expr:
         """Some check fails in the state ``now``."""
-        return z3.disjoin(self.truth(violation(check, strict)) for check in checks)
+        return z3.disjoin(self.truth(check.violated(strict=strict)) for check in checks)
 
     def bad_step(self, obligations: dict[int, tuple[Check, ...]], *, strict: bool = False) -> Expr:
         """A path is chosen that announces an event whose check fails in the state ``now``."""
@@ -186,8 +186,3 @@ class Encoding:
             z3.conjoin((self.takes(self.instance.paths[number]), self.bad_state(checks, strict=strict)))
             for number, checks in obligations.items()
         )
-
-
-def violation(check: Check, strict: bool) -> Term:
-    """Where a check fails; ``strict`` accepts no excuse."""
-    return terms.conjoin(check.when, terms.negate(check.holds if strict else check.excused))

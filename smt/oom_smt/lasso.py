@@ -79,7 +79,7 @@ def find_lasso(
     else:  # it stops, and not because it ends properly
         solver.add(*(z3.negate(frames.holds(encoding.truth(end), prefix)) for end in ends_of(encoding.instance)))
     checks = encoding.instance.invariants(subject)
-    waits = [encoding.truth(check.unsatisfied) for check in checks]
+    waits = [encoding.truth(check.violated(strict=True)) for check in checks]
     for_these = {str(k): z3.conjoin(frames.holds(each, frame) for frame in around) for k, each in enumerate(waits)}
     solver.add(z3.disjoin(for_these.values()))
     _be_fair(frames, subject, around, cycle)

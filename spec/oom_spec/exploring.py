@@ -96,8 +96,8 @@ def watches_of(instance: Instance, finding: Finding, checks: Iterable[Check]) ->
         bad = terms.negate(check.holds)
         found += [
             Watch(finding, "reached", check, check.when),
-            Watch(finding, "strictly", check, terms.conjoin(check.when, bad)),
-            Watch(finding, "violated", check, terms.conjoin(check.when, terms.negate(check.excused))),
+            Watch(finding, "strictly", check, check.violated(strict=True)),
+            Watch(finding, "violated", check, check.violated(strict=False)),
         ]
         subject = check.property
         if subject.excuses is not None and subject.excuse is not None:

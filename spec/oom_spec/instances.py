@@ -7,7 +7,6 @@ explorer, Z3 and the exports work on; the plain steps know nothing of it.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -83,10 +82,9 @@ class Check:
     excused: Term
     """``then`` or the excuse; the same as `holds` where there is none."""
 
-    @builtins.property
-    def unsatisfied(self) -> Term:
-        """``when`` and not ``then``: where a property of progress waits."""
-        return terms.conjoin(self.when, terms.negate(self.holds))
+    def violated(self, *, strict: bool) -> Term:
+        """Where the check fails; ``strict`` accepts no excuse."""
+        return terms.conjoin(self.when, terms.negate(self.holds if strict else self.excused))
 
 
 _lifted: dict[tuple[Scenario, Step], tuple[tuple[Action, Path], ...]] = {}

@@ -157,7 +157,7 @@ class _Waiting:
     def __init__(self, exploration: Exploration, counted: Counted, check: Check) -> None:
         edges = edges_of(exploration)
         final = final_states(exploration)
-        self.pending = pending = judge(exploration.packing, [check.unsatisfied])
+        self.pending = pending = judge(exploration.packing, [check.violated(strict=True)])
         # only a state without steps can be a proper end
         waiting = {s for s in exploration.parents if pending(s) is not None and (edges.get(s) or final(s) is None)}
         owed = counted.owed

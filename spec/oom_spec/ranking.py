@@ -36,7 +36,7 @@ def flaw(exploration: Exploration, check: Check, ranking: Ranking) -> str | None
     instance, subject = exploration.instance, check.property
     edges = edges_of(exploration)
     final = final_states(exploration)
-    waits = judge(exploration.packing, [check.unsatisfied])
+    waits = judge(exploration.packing, [check.violated(strict=True)])
     actors: list[str] = []
     where: dict[str, Term] = {}
     for path in instance.paths:

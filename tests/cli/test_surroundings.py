@@ -20,6 +20,7 @@ NEEDS_NO_SOLVER = (
     "show E5 mmu_notifier",
     "explore E4 --scenario marked",
     "explain E4 N1s --scenario marked",
+    "export aiger E4 marked N1s",
 )
 MISSING = "raise ImportError('stub')\n"
 OLD = "def get_version(): return (4, 8, 1, 0)\ndef get_version_string(): return '4.8.1'\n"
