@@ -35,13 +35,13 @@ def clauses_of(question: Question) -> Clauses:
     """The clauses of a question; the same for the same question."""
     blaster = _Blaster()
     bits: list[tuple[int, ...]] = []
-    for node in question.nodes:
-        bits.append(blaster.bits(node, [bits[arg] for arg in node.args]))
+    plain = {number for number in question.asserted if question.nodes[number].gate is Gate.OR}
+    plain -= {arg for node in question.nodes for arg in node.args}
+    for number, node in enumerate(question.nodes):
+        bits.append(() if number in plain else blaster.bits(node, [bits[arg] for arg in node.args]))
     for number in question.asserted:
-        node = question.nodes[number]
-        # A disjunction is a clause as it stands.
-        literals = [bits[arg][0] for arg in node.args] if node.gate is Gate.OR else bits[number]
-        blaster.add(literals)
+        # A disjunction that occurs nowhere else is a clause as it stands.
+        blaster.add([bits[arg][0] for arg in question.nodes[number].args] if number in plain else bits[number])
     return Clauses(blaster.variables, tuple(blaster.clauses), blaster.names)
 
 

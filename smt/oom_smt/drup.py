@@ -87,7 +87,7 @@ def _lines(log: str) -> Iterator[tuple[int, bool, tuple[int, ...]]]:
             raise RefusedLog(f"line {number} does not end with 0: {line[:60]!r}")
         if 0 in literals[:-1]:
             raise RefusedLog(f"line {number} has a 0 before its end: {line[:60]!r}")
-        yield number, deletes, tuple(dict.fromkeys(literals[:-1]))
+        yield number, deletes, tuple(literals[:-1])
 
 
 class _Checker:
@@ -98,7 +98,7 @@ class _Checker:
     """
 
     def __init__(self, clauses: Iterable[Sequence[int]]) -> None:
-        given = [tuple(dict.fromkeys(clause)) for clause in clauses]
+        given = [tuple(clause) for clause in clauses]
         if any(0 in clause for clause in given):
             raise ValueError("0 is no literal")
         self.variables = max((abs(each) for clause in given for each in clause), default=0)
@@ -117,9 +117,9 @@ class _Checker:
 
     def add(self, clause: Sequence[int]) -> None:
         """A clause that holds from now on."""
-        literals = list(clause)
-        self._present.setdefault(tuple(sorted(clause)), []).append(literals)
-        if self.contradiction or any(self._true[each] or -each in clause for each in literals):
+        literals = list(dict.fromkeys(clause))
+        self._present.setdefault(tuple(sorted(literals)), []).append(literals)
+        if self.contradiction or any(self._true[each] for each in literals):
             return  # true for good: nothing is ever forced by it
         literals.sort(key=lambda each: self._true[-each])  # those that are not false come first; the rest are for good
         free = sum(not self._true[-each] for each in literals)
@@ -134,7 +134,7 @@ class _Checker:
 
     def delete(self, clause: Sequence[int]) -> bool:
         """Take away one clause with these literals; False if there is none."""
-        present = self._present.get(tuple(sorted(clause)))
+        present = self._present.get(tuple(sorted(set(clause))))
         if not present:
             return False
         gone = present.pop()

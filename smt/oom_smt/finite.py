@@ -161,6 +161,8 @@ class Builder:
 
     def at_least(self, left: int, right: int) -> int:
         """``left >= right``."""
+        if self.nodes[right].gate is Gate.NUMBER and self.nodes[right].value == 0:
+            return self.true
         return self._make(Node(Gate.AT_LEAST, 0, (left, right)))
 
     def plus(self, left: int, number: int) -> int:
