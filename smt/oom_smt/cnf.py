@@ -99,7 +99,12 @@ class _Blaster:
         if known is None:
             known = self._gates["same", pair] = self._fresh()
             left, right = pair
-            for clause in ((-known, -left, right), (-known, left, -right), (known, left, right), (known, -left, -right)):
+            for clause in (
+                (-known, -left, right),
+                (-known, left, -right),
+                (known, left, right),
+                (known, -left, -right),
+            ):
                 self.add(clause)
         return -known if turned else known
 

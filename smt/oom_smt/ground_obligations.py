@@ -47,7 +47,11 @@ def ground_obligations(invariant: Invariant, proof: Proof) -> Iterator[GroundObl
 
     ``proof`` comes from `oom_smt.proving.prove` with ``support=True``.
     """
-    subject = proof.subject if proof.only_by_excuse else attrs.evolve(proof.subject, excuse=None, excuses=None, excuse_members=())
+    subject = (
+        proof.subject
+        if proof.only_by_excuse
+        else attrs.evolve(proof.subject, excuse=None, excuses=None, excuse_members=())
+    )
     known = dict(invariant.lemmas)
     if subject.event is None:
         known[subject.id] = formula_of(subject)
@@ -103,7 +107,6 @@ def z3_answers(assertions: Sequence[Term], seconds: float) -> Answer:
     solver = Solver(None)
     solver.add(*(encoding.truth(term) for term in assertions))
     return solver.check(seconds)
-
 
 
 __all__ = ["GroundObligation", "at_start", "at_step", "ground_obligations", "z3_answers"]

@@ -33,6 +33,8 @@ SECONDS = 20.0
 """Each solver's share for one question."""
 MEGABYTES = 4096
 """Each solver's memory."""
+OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OutOfMemory", "failed to map segment", "Cannot allocate memory")
+"""What solvers and Python say when their memory ends."""
 PACKAGES: Mapping[str, tuple[str, str]] = {
     "cvc5": ("cvc5", "cvc5"),
     "bitwuzla": ("bitwuzla", "bitwuzla"),
@@ -120,7 +122,7 @@ def ask(
     if reason:
         return Reply(None, reason=reason)
     package = PACKAGES[name][1]
-    by = f"{name} {importlib.metadata.version(package)}" if name == package else f"{name} of Glucose 4"
+    by = f"{name} {importlib.metadata.version(package)}" if name == package else f"{name} (Glucose 4)"
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oomspec-") as folder:
         file, log = Path(folder) / "question", Path(folder) / "log"
@@ -163,7 +165,7 @@ def _run(arguments: list[str], seconds: float, by: str) -> Reply:
     if done.returncode == 0 and words == ["unknown"]:
         return Reply(None, by, "gave up")
     said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    if any(sign in line for line in said for sign in ("MemoryError", "bad_alloc", "out of memory", "Cannot allocate")):
+    if any(sign in line for line in said for sign in OUT_OF_MEMORY):
         return Reply(None, by, f"no answer in {arguments[2]} MB")
     return Reply(None, by, f"crashed with status {done.returncode}" + (f": {said[-1][:200]}" if said else ""))
 

@@ -28,7 +28,9 @@ def propagated(clauses: Sequence[Clause], given: Sequence[int]) -> dict[int, boo
             return values
 
 
-def solve(clauses: Sequence[Clause], given: tuple[int, ...] = (), log: list[str] | None = None) -> dict[int, bool] | None:
+def solve(
+    clauses: Sequence[Clause], given: tuple[int, ...] = (), log: list[str] | None = None
+) -> dict[int, bool] | None:
     """Values that satisfy the clauses, or None; then ``log`` has a DRUP log of it."""
     values = propagated(clauses, given)
     if values is not None:

@@ -21,7 +21,7 @@ from oom_spec.language import terms
 from oom_spec.language.errors import SpecError
 from oom_spec.language.objects import Object
 from oom_spec.language.terms import COUNT, Kind, Op, Sort, Term
-from oom_spec.protocol.state import Executor, Writer
+from oom_spec.protocol.state import Scanner, Writer
 from oom_spec.unbounded.opening import class_of, object_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,12 +139,12 @@ def satisfiable(assertions: list[Term]) -> bool:
 def test_z3_gives_the_same_answer_over_unknown_sorts_and_on_the_clauses(atoms: Atoms) -> None:
     chooser = random.Random(3)
     answers = {Answer.SAT: 0, Answer.UNSAT: 0}
-    for _ in range(120):
-        assertions = [formula(chooser, atoms) for _ in range(chooser.randint(2, 14))]
+    for _ in range(60):
+        assertions = [formula(chooser, atoms) for _ in range(chooser.randint(2, 10))]
         answer = z3_answers(assertions, 10)
         answers[answer] += 1
         assert satisfiable(assertions) == (answer is Answer.SAT), assertions
-    assert min(answers.values()) >= 20, answers
+    assert min(answers.values()) >= 10, answers
 
 
 def named(*names: str) -> list[Term]:
@@ -158,8 +158,8 @@ def differ(*found: Term) -> list[Term]:
 X, Y, Z = (field("Task.queue_depth", name) for name in ("Task1", "Task2", "Task3"))
 SAME_KILLER = terms.equals(*named("Killer1", "Killer2"))
 VICTIM, OTHER_VICTIM = field("Killer.victim", "Killer1"), field("Killer.victim", "Killer2")
-EXECUTOR = field("Mm.executor", "Mm1")
-NOBODY = [terms.negate(terms.equals(EXECUTOR, terms.const(EXECUTOR.sort, each.name))) for each in Executor]
+SCANNER = field("Mm.scanner", "Mm1")
+NOBODY = [terms.negate(terms.equals(SCANNER, terms.const(SCANNER.sort, each.name))) for each in Scanner]
 
 
 def deep_sum() -> Term:
