@@ -6,12 +6,11 @@ proof rests on: the same formulas can be read by other solvers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 
 import attrs
 
-from oom_smt import z3_api as z3
 from oom_smt.induction import FIRST_NUMBER, MOST_WITNESSES, Obligation, formula_of, keeping, obligations
 from oom_smt.open_encoding import OpenEncoding
 from oom_smt.proving import Invariant, Proof

@@ -58,9 +58,11 @@ def main(solver: str, file: str, memory: str, *log: str) -> None:
     limit = int(memory) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ask = {"cvc5": ask_cvc5, "bitwuzla": ask_bitwuzla, "drup": ask_glucose}[solver]
     try:
-        answer = ask(file, *log)
+        if solver == "drup":
+            answer = ask_glucose(file, *log)
+        else:
+            answer = {"cvc5": ask_cvc5, "bitwuzla": ask_bitwuzla}[solver](file)
     except Exception as error:
         if peak() > 0.9 * limit:  # cvc5 speaks of an unknown exception then
             raise MemoryError from error

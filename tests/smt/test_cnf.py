@@ -73,6 +73,17 @@ def test_the_text_for_solvers_has_all_clauses() -> None:
     assert clauses_of(builder.question()).dimacs() == "p cnf 3 2\n1 0\n2 -3 0\n"
 
 
+def test_a_clause_that_occurs_elsewhere_too_has_a_literal() -> None:
+    builder = Builder()
+    p, q, r = (builder.variable(name, 0) for name in "pqr")
+    builder.add(builder.disjoin(p, q))
+    builder.add(builder.equals(r, builder.disjoin(p, q)))
+    made = clauses_of(builder.question())
+    found = solve(made.clauses)
+    assert found is not None
+    assert found[made.names["r"][0]]
+
+
 def test_what_is_false_as_it_stands_is_the_empty_clause() -> None:
     builder = Builder()
     builder.add(builder.false)

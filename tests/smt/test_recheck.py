@@ -17,19 +17,20 @@ from oom_smt.cnf import clauses_of
 from oom_smt.finite import Builder, Question
 from oom_smt.ground_obligations import at_start, at_step, ground_obligations, z3_answers
 from oom_smt.induction import Obligation, Prover, formula_of, keeping, obligations
-from oom_smt.proving import Invariant, Proof
+from oom_smt.proving import Invariant, Proof, prove
 from oom_smt.recheck import PACKAGES, Disagreement, Opinions, Reply, ask, missing, second_opinions
 from oom_smt.reducing import finite
 from oom_smt.smtlib import smtlib
 from oom_smt.z3_api import Answer
 from oom_spec.eras import find_era
-from oom_spec.language import terms
+from oom_spec.language import World, both, negate, some, terms
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Kind, Op, Sort, Term
 from oom_spec.properties import find_properties
+from oom_spec.protocol.state import Mm, Task
 from oom_spec.unbounded.grounding import absent_classes
 from oom_spec.unbounded.lemmas import LEMMAS
-from oom_spec.unbounded.opening import object_of
+from oom_spec.unbounded.opening import object_of, open_formula
 from oom_spec.verdicts import Word
 
 from .test_reducing import Atoms, about_choices, about_counts, about_objects, formula
@@ -278,12 +279,53 @@ def test_obligations_say_what_the_prover_says() -> None:
 
 def test_a_start_says_what_the_prover_says() -> None:
     (subject,) = find_properties("S1")
-    goals = {"lemma": LEMMA.formula, "safe": formula_of(subject), "never": terms.FALSE}
+
+    def none_given_up(world: World) -> bool:
+        return negate(some(world.all(Mm), lambda mm: mm.oom_skip))
+
+    witnessed = open_formula(none_given_up, ())
+    goals = {"lemma": LEMMA.formula, "safe": formula_of(subject), "never": terms.FALSE, "witnessed": witnessed}
     lost = Prover(ABSENT).at_start(goals)
     assert "never" in lost
-    assert "lemma" not in lost
+    assert not {"lemma", "witnessed"} & lost.keys()
     for name, goal in goals.items():
         assert (z3_answers(at_start(goal, ABSENT), 10) is Answer.UNSAT) == (name not in lost)
+
+
+def test_witnesses_of_lemmas_are_objects_of_the_obligation() -> None:
+    """A guard with "every" says something of the thread that a lemma says exists."""
+
+    def used(world: World, mm: Mm) -> bool:
+        return some(world.all(Task), lambda task: task.process.mm == mm)
+
+    def killed(world: World, mm: Mm) -> bool:
+        return some(world.all(Task), lambda task: both(task.process.mm == mm, task.process.sigkill))
+
+    def idle(world: World, task: Task) -> bool:
+        return negate(task.has_mm)
+
+    lemma, goal = open_formula(used, (Mm,)), open_formula(killed, (Mm,))
+    prover = Prover(ABSENT)
+    (a_sharer,) = (each for declared, each in keeping(E6, goal) if "sharer" in declared.id)
+    assert z3_answers(at_step(a_sharer, [open_formula(idle, (Task,))], ABSENT), 10) is Answer.UNSAT
+    for lemmas in ([], [goal], [lemma, goal]):
+        for _, obligation in keeping(E6, goal):
+            lost = prover.after_step(obligation.path, {"": obligation.goal}, lemmas).get("")
+            answer = z3_answers(at_step(obligation, lemmas, ABSENT), 10)
+            assert (answer is Answer.UNSAT) == (lost is None)
+            if len(lemmas) < 2:  # with both, more threads are said to exist than are looked at
+                assert (answer is Answer.UNSAT) == (goal in lemmas)
+
+
+def test_a_state_property_must_hold_at_the_start_and_be_kept() -> None:
+    (subject,) = find_properties("count-range")
+    invariant = Invariant(E6, Prover(ABSENT), {}, {}, 0.0, {})
+    proof = prove(invariant, subject, support=True)
+    assert proof.word is Word.PROVED
+    found = list(ground_obligations(invariant, proof))
+    assert [each.step for each in found][:1] == ["start"]
+    assert [each.lemmas for each in found] == [(), *([(subject.id,)] * proof.obligations)]
+    assert {z3_answers(each.assertions, 10) for each in found} == {Answer.UNSAT}
 
 
 def test_a_proof_has_the_obligations_of_its_lemmas_too() -> None:
