@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -17,6 +17,7 @@ from oom_smt.reducing import NoFiniteForm, finite
 from oom_smt.smtlib import smtlib
 from oom_smt.z3_api import Answer, version
 from oom_spec.eras import find_era
+from oom_spec.language import Era, Property, Scenario
 from oom_spec.language.errors import SpecError
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import find_scenario
@@ -28,6 +29,7 @@ from oomspec.output import Progress, Seconds, coloured, counted, json_line, prog
 class Rechecked:
     """What came of the obligations of one property."""
 
+    invariant: Invariant
     proof: Proof
     found: list[tuple[GroundObligation, Opinions]] = attrs.field(factory=list)
     seconds: float = 0.0
@@ -65,7 +67,11 @@ class Rechecked:
     "--seconds", type=Seconds(), default=SECONDS, show_default=True, help="Time for each solver and obligation."
 )
 @click.option(
-    "--scenario", "names", metavar="NAME", multiple=True, help="Guess lemmas in these worlds only (repeatable)."
+    "--scenario",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="Guess lemmas, if needed, in these worlds only (repeatable).",
 )
 @click.option(
     "--write",
@@ -98,8 +104,8 @@ def recheck(
     Exit status: 0 all agree, 3 not proved or somebody has not answered, 4 two solvers disagree.
     \b
     Examples:
-      oomspec recheck v4.15 S5r --scenario single
-      oomspec recheck v4.15 S9 --with drup --write obligations
+      oomspec recheck v4.15 S5r
+      oomspec recheck v4.15 S9 --scenario single --with drup --write obligations
     """
     chosen = find_era(era)
     subjects = tuple(dict.fromkeys(p for name in properties for p in find_properties(name)))
@@ -112,24 +118,36 @@ def recheck(
         folder.mkdir(parents=True, exist_ok=True)
     done = []
     with progress_bar(f"recheck {chosen.id}") as progress:
-        invariant = find_invariant(chosen, scenarios, progress)
-        for subject in subjects:
-            if subject.graph is None:
-                proof = prove(invariant, subject, support=True)
-                done.append(_rechecked(invariant, proof, asked, seconds, folder, progress))
+        for invariant, proof in _proofs(chosen, [s for s in subjects if s.graph is None], scenarios, progress):
+            done.append(_rechecked(invariant, proof, asked, seconds, folder, progress))
     for each in done:
         if as_json:
-            _print_json(invariant, each)
+            _print_json(each)
         else:
-            _print(invariant, each, verbose)
+            _print(each, verbose)
     return status_of([each.word() for each in done])
+
+
+def _proofs(
+    era: Era, subjects: Sequence[Property], scenarios: Sequence[Scenario] | None, progress: Progress
+) -> Iterator[tuple[Invariant, Proof]]:
+    """A proof for each property; lemmas are guessed, which takes its time, only where the recorded ones do not do."""
+    recorded = find_invariant(era, [], progress)
+    proofs = {subject.id: prove(recorded, subject, support=True) for subject in subjects}
+    open_ones = [subject for subject in subjects if proofs[subject.id].word is Word.UNKNOWN]
+    guessed = find_invariant(era, scenarios, progress) if open_ones else recorded
+    for subject in subjects:
+        if subject in open_ones:
+            yield guessed, prove(guessed, subject, support=True)
+        else:
+            yield recorded, proofs[subject.id]
 
 
 def _rechecked(
     invariant: Invariant, proof: Proof, who: Sequence[str], seconds: float, folder: Path | None, progress: Progress
 ) -> Rechecked:
     started = time.monotonic()
-    result = Rechecked(proof)
+    result = Rechecked(invariant, proof)
     obligations = list(ground_obligations(invariant, proof)) if proof.word is Word.PROVED else []
     for number, each in enumerate(obligations, 1):
         name = f"{invariant.era.id}-{proof.subject.id}-{number:04}"
@@ -165,14 +183,12 @@ def _write(file: Path, each: GroundObligation, header: dict[str, str]) -> None:
     file.write_text(smtlib(question, header), "utf-8")
 
 
-def _print(invariant: Invariant, each: Rechecked, verbose: bool) -> None:
-    proof = each.proof
+def _print(each: Rechecked, verbose: bool) -> None:
+    era, proof = each.invariant.era.id, each.proof
     remark = "  only by excuse" if proof.only_by_excuse else f"  ({proof.reason})" if proof.reason else ""
-    click.echo(f"{invariant.era.id} {proof.subject.id:12}" + coloured(proof.word, proof.word.value) + remark)
+    click.echo(f"{era} {proof.subject.id:12}" + coloured(proof.word, proof.word.value) + remark)
     if proof.word is Word.UNKNOWN:
-        click.echo(
-            f"    nothing to recheck: `oomspec proof {invariant.era.id} {proof.subject.id}` says what is missing"
-        )
+        click.echo(f"    nothing to recheck: `oomspec proof {era} {proof.subject.id}` says what is missing")
     if proof.word is not Word.PROVED:
         return
     sums: dict[str, Counter[str]] = {}
@@ -197,8 +213,8 @@ def _print_each(goal: str, each: Rechecked) -> None:
             click.echo(wrapped(f"{obligation.step}: {', '.join([*opinions.checked_by, *silent])}", "        "))
 
 
-def _print_json(invariant: Invariant, each: Rechecked) -> None:
-    era, proof = invariant.era, each.proof
+def _print_json(each: Rechecked) -> None:
+    era, proof = each.invariant.era, each.proof
     for obligation, opinions in each.found:
         json_line(
             {
@@ -225,6 +241,6 @@ def _print_json(invariant: Invariant, each: Rechecked) -> None:
             "checked_by": each.checked_by(),
             "not_rechecked": each.silent(),
             "reason": proof.reason,
-            "seconds": round(invariant.seconds + proof.seconds + each.seconds, 3),
+            "seconds": round(each.invariant.seconds + proof.seconds + each.seconds, 3),
         }
     )
