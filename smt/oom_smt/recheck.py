@@ -154,7 +154,7 @@ def _run(arguments: list[str], seconds: float, by: str) -> Reply:
             [sys.executable, str(Path(second_solver.__file__)), *arguments],
             capture_output=True,
             text=True,
-            timeout=max(0.1, seconds),
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -34,7 +34,7 @@ def refusal(clauses: list[Clause], log: str) -> str:
 
 def test_a_log_that_derives_the_empty_clause_is_accepted() -> None:
     assert check_log(XOR, LOG) == Accepted(learned=4, deleted=0)
-    assert check_log(XOR, "1 2 0\nd 1 2 3 0\nd -3 2 1 0\n1 0\n2 0\n0\nwhat follows is not read") == Accepted(4, 2)
+    assert check_log(XOR, "1 2 0\n\nd 1 2 3 0\nd -3 2 1 0\n1 0\n2 0\n0\nwhat follows is not read") == Accepted(4, 2)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from oom_smt.recheck import PACKAGES, Disagreement, Opinions, Reply, ask, missin
 from oom_smt.reducing import finite
 from oom_smt.smtlib import smtlib
 from oom_smt.z3_api import Answer
+from oom_spec.applicability import why_not
 from oom_spec.eras import find_era
 from oom_spec.language import World, both, negate, some, terms
 from oom_spec.language.errors import SpecError
@@ -275,6 +276,21 @@ def test_obligations_say_what_the_prover_says() -> None:
         answers.add(answer)
         assert (answer is Answer.UNSAT) == (lost is None)
     assert answers == {Answer.SAT, Answer.UNSAT}
+
+
+def test_every_obligation_of_an_era_has_a_finite_form() -> None:
+    era = find_era("v6.14")
+    absent = absent_classes(era)
+    lemmas = [lemma.formula for lemma in LEMMAS]
+    asked = 0
+    for subject in find_properties("all"):
+        if subject.graph is None and not why_not(era, subject):
+            for _, obligation in obligations(era, subject):
+                assert finite(at_step(obligation, lemmas, absent)).asserted
+                asked += 1
+            if subject.event is None:
+                finite(at_start(formula_of(subject), absent))
+    assert asked > 90
 
 
 def test_a_start_says_what_the_prover_says() -> None:

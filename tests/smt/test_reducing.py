@@ -156,6 +156,7 @@ def differ(*found: Term) -> list[Term]:
 
 
 X, Y, Z = (field("Task.queue_depth", name) for name in ("Task1", "Task2", "Task3"))
+FLAGS = [field("Task.has_mm", name) for name in ("Task1", "Task2")]
 SAME_KILLER = terms.equals(*named("Killer1", "Killer2"))
 VICTIM, OTHER_VICTIM = field("Killer.victim", "Killer1"), field("Killer.victim", "Killer2")
 SCANNER = field("Mm.scanner", "Mm1")
@@ -179,6 +180,8 @@ def deep_sum() -> Term:
         (differ(*named("Task1", "Task2", "Task3", "Task4", "Task5")), True),
         ([SAME_KILLER, terms.equals(VICTIM, NOTHING), *differ(OTHER_VICTIM, NOTHING)], False),
         ([SAME_KILLER, *differ(VICTIM, OTHER_VICTIM)], False),
+        ([*FLAGS, terms.equals(*FLAGS)], True),
+        ([FLAGS[0], terms.negate(FLAGS[1]), terms.equals(*FLAGS)], False),
         ([terms.equals(VICTIM, NOTHING), terms.equals(OTHER_VICTIM, NOTHING), *differ(VICTIM, OTHER_VICTIM)], False),
         (
             [

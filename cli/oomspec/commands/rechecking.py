@@ -197,7 +197,7 @@ def _print(each: Rechecked, verbose: bool) -> None:
     for goal, counts in sums.items():
         total = counts.pop("")
         said = ", ".join(name if number == total else f"{name} ({number})" for name, number in counts.items())
-        click.echo(wrapped(f"{goal}: {counted(total, 'obligation')}: {said or 'nobody'}"))
+        click.echo(wrapped(f"{goal.rstrip('.')}: {counted(total, 'obligation')}: {said or 'nobody'}"))
         if verbose:
             _print_each(goal, each)
     if each.checked_by():
