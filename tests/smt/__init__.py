@@ -1,0 +1,1 @@
+"""Tests of `oom_smt`."""
