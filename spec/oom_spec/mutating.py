@@ -198,7 +198,7 @@ def _modules_with_guards() -> list[ModuleType]:
 
 
 @contextmanager
-def _guarded_by(replacement: Callable[[bool, Enum], None]) -> Iterator[None]:
+def guarded_by(replacement: Callable[[bool, Enum], None]) -> Iterator[None]:
     """While it lasts, steps call ``replacement`` for `requires`."""
     modules = _modules_with_guards()
     for module in modules:
@@ -230,7 +230,7 @@ def _lift_guarded(
         called.clear()
         declared.function(**handles)
 
-    with _guarded_by(replacement):
+    with guarded_by(replacement):
         return _lift(instance, attrs.evolve(declared, function=from_the_start)), longest
 
 
@@ -304,4 +304,4 @@ def _without(path: Path, mutation: Mutation) -> Path:
     )
 
 
-__all__ = ["Mutation", "Slip", "guards_of", "holders", "introduced", "mutated", "mutations"]
+__all__ = ["Mutation", "Slip", "guarded_by", "guards_of", "holders", "introduced", "mutated", "mutations"]

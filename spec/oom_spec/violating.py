@@ -1,0 +1,283 @@
+"""Which slip makes an era violate a property: recorded in violated_by.toml, and looked for where nothing is recorded.
+
+What is recorded is only where to look: each time the mutant is made and explored again, up to the first
+violation. Nothing is believed because it is written there.
+"""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+import attrs
+
+from oom_spec.exploring import Exploration
+from oom_spec.instances import Instance
+from oom_spec.language import terms
+from oom_spec.language.eras import Era
+from oom_spec.language.errors import MisuseError, SpecError
+from oom_spec.language.properties import Property
+from oom_spec.language.scenarios import Scenario
+from oom_spec.language.steps import Step
+from oom_spec.language.terms import Op
+from oom_spec.mutating import Mutation, Slip, mutated, mutations
+from oom_spec.noticing import Baseline
+from oom_spec.scenarios.gallery import GALLERY
+
+SCHEMA = 1
+MOST_STATES = 20_000
+"""States of a mutant that are looked at: a slip that shows later than this is not found."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@attrs.frozen
+class Hint:
+    """A mutant that has violated a property."""
+
+    property: str
+    mutation: Mutation
+    scenario: str
+    eras: tuple[str, ...]
+    """Ids of the eras in which it was looked for and did; another that has the step may be tried too."""
+
+
+@attrs.frozen
+class Violation:
+    """A mutant that violates a property: the model has states in which the property is false."""
+
+    mutation: Mutation
+    scenario: str
+    depth: int
+    """Steps of the shortest violating run."""
+
+
+# -- one mutant ------------------------------------------------------------------------------
+
+
+def violations(
+    base: Instance, mutation: Mutation, subjects: Sequence[Property], most: int = MOST_STATES
+) -> dict[str, Violation]:
+    """What a mutant of ``base`` violates among ``subjects``, by the property's id; nothing if it cannot be made.
+
+    No excuse counts as a violation that is excused.
+    """
+    try:
+        mutant = mutated(base, mutation)
+    except MisuseError:  # the language refuses the step
+        return {}
+    found = Exploration(mutant, subjects, most=most, first_only=True).findings
+    return {
+        name: Violation(mutation, base.scenario.id, finding.violated.depth)
+        for name, finding in found.items()
+        if finding.violated is not None
+    }
+
+
+def is_truism(era: Era, subject: Property) -> bool:
+    """Whether the formula of ``subject``, excuse included, is plainly true of every state: then no slip can break it.
+
+    A look at the formula, not at what can happen; it may overlook a truism that is less plain.
+    """
+    instance = Instance(era, GALLERY)
+    arguments: Iterable[tuple[object, ...]]
+    if subject.event is None:
+        arguments = instance.tuples(subject.over)
+    else:
+        events = [event for _, path in instance.lifted for event in path.events]
+        arguments = dict.fromkeys(event.arguments for event in events if event.event is subject.event)
+    for given in arguments:
+        when, then = (instance.raw_formula(each, given) for each in (subject.when, subject.then))
+        excuse = terms.FALSE if subject.excuse is None else instance.raw_formula(subject.excuse, given)
+        if terms.disjoin(terms.negate(when), then, excuse) is not terms.TRUE:
+            return False
+    return True
+
+
+# -- what is recorded ------------------------------------------------------------------------
+
+
+@cache
+def hints() -> tuple[Hint, ...]:
+    """Everything recorded.
+
+    Raises `SpecError` where the file is damaged.
+    """
+    return read(files("oom_spec").joinpath("violated_by.toml").read_text("utf-8"))
+
+
+def read(text: str) -> tuple[Hint, ...]:
+    """The hints in ``text``, which is TOML. Raises `SpecError` where it is damaged."""
+    try:
+        raw = tomllib.loads(text)
+        if raw["schema"] != SCHEMA:
+            raise SpecError(f"violated_by.toml has schema {raw['schema']}, not {SCHEMA}: reinstall oomspec")
+        return tuple(
+            Hint(
+                str(entry["property"]),
+                Mutation(str(entry["step"]), Slip(entry["slip"]), str(entry["which"])),
+                str(entry["scenario"]),
+                tuple(map(str, entry["eras"])),
+            )
+            for entry in raw.get("violation", ())
+        )
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as damage:
+        raise SpecError(f"violated_by.toml is damaged ({damage}); reinstall oomspec") from damage
+
+
+HEAD = """\
+# For each property and era one mutant that violates it, so that what is proved is known to be no truism.
+# Written by `make violations`. Only a hint where to look: each is made and explored again whenever it is needed.
+"""
+
+
+def as_toml(found: Iterable[Hint]) -> str:
+    """Hints in the form of the file, sorted."""
+    lines = [HEAD, f"schema = {SCHEMA}"]
+    for hint in sorted(found, key=lambda each: (each.property, each.scenario, each.mutation.id)):
+        mutation = hint.mutation
+        lines += [
+            "",
+            "[[violation]]",
+            f'property = "{hint.property}"',
+            f'step = "{mutation.step}"',
+            f'slip = "{mutation.slip.value}"',
+            f'which = "{mutation.which}"',
+            f'scenario = "{hint.scenario}"',
+            f"eras = [{', '.join(f'{chr(34)}{era}{chr(34)}' for era in hint.eras)}]",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def with_found(known: Iterable[Hint], era: str, found: Mapping[str, Violation | None]) -> list[Hint]:
+    """``known``, brought in line with what was ``found`` for the properties of one era: None takes a hint away."""
+    by_key: dict[tuple[str, Mutation, str], tuple[str, ...]] = {}
+    for hint in known:
+        stays = tuple(each for each in hint.eras if each != era or hint.property not in found)
+        by_key[hint.property, hint.mutation, hint.scenario] = stays
+    for name, violation in found.items():
+        if violation is not None:
+            key = name, violation.mutation, violation.scenario
+            by_key[key] = (*by_key.get(key, ()), era)
+    return [Hint(*key, eras) for key, eras in by_key.items() if eras]
+
+
+# -- one era ---------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _World:
+    """What one scenario has to offer to a search."""
+
+    instance: Instance
+    tested: frozenset[str]
+    """Ids of the properties that are put to the test in the original."""
+    shown: tuple[Mutation, ...]
+    """The mutants that change the graph; the others violate what the original violates."""
+
+
+class Violator:
+    """Finds mutants of an era that violate properties: the recorded ones first, then all, the smallest worlds first."""
+
+    def __init__(
+        self, era: Era, scenarios: Sequence[Scenario], known: Sequence[Hint], steps: Sequence[Step] | None = None
+    ) -> None:
+        """``steps``: those to mutate where nothing recorded does; all of the era, unless said."""
+        self.era = era
+        self.scenarios = {scenario.id: scenario for scenario in scenarios}
+        self.known = known
+        self.steps = era.steps if steps is None else steps
+        self._worlds: dict[str, _World] = {}
+
+    def recorded(self, subject: Property) -> Violation | None:
+        """What a recorded mutant of this era, or else one of another era that has its steps, still violates."""
+        steps = {declared.id for declared in self.era.steps}
+        fitting = [
+            hint
+            for hint in self.known
+            if hint.property == subject.id and hint.scenario in self.scenarios and hint.mutation.steps <= steps
+        ]
+        for hint in sorted(fitting, key=lambda each: (self.era.id not in each.eras, -len(each.eras))):
+            base = Instance(self.era, self.scenarios[hint.scenario])
+            found = violations(base, hint.mutation, [subject]).get(subject.id)
+            if found is not None:
+                return found
+        return None
+
+    def search(
+        self,
+        subjects: Sequence[Property],
+        progress: Progress = lambda done, total, text: None,
+        deadline: float | None = None,
+    ) -> tuple[dict[str, Violation], bool]:
+        """Try every mutant in every scenario until each of ``subjects`` is violated.
+
+        Scenarios that put them to the test go first, and mutants of steps that assign what they read.
+        ``deadline`` is a moment of `time.monotonic`. Also says whether everything was tried that had to be.
+        """
+        found: dict[str, Violation] = {}
+        left = list(subjects)
+        rounds = [(tested, touching) for tested in (True, False) for touching in (True, False)]
+        total = len(rounds) * len(self.scenarios)
+        for turn, (tested, touching) in enumerate(rounds):
+            for number, name in enumerate(self.scenarios):
+                if not left:
+                    return found, True
+                progress(turn * len(self.scenarios) + number, total, f"{self.era.id} {len(left)} left, {name}")
+                world = self._world(name, subjects, deadline)
+                if world is None:
+                    return found, False
+                if tested is world.tested.isdisjoint(subject.id for subject in left):
+                    continue
+                touched = touched_by(world.instance, left)
+                for mutation in world.shown:
+                    if touching is mutation.steps.isdisjoint(touched):
+                        continue
+                    if deadline is not None and time.monotonic() >= deadline:
+                        return found, False
+                    found |= violations(world.instance, mutation, left)
+                    left = [subject for subject in left if subject.id not in found]
+        return found, True
+
+    def _world(self, name: str, subjects: Sequence[Property], deadline: float | None) -> _World | None:
+        """One scenario, looked at once; None where time is up."""
+        if name not in self._worlds:
+            original = Baseline(self.era, self.scenarios[name], subjects)
+            shown = []
+            for mutation in mutations(self.era, self.steps):
+                if deadline is not None and time.monotonic() >= deadline:
+                    return None
+                try:
+                    if original.shows(mutated(original.instance, mutation), mutation.steps):
+                        shown.append(mutation)
+                except MisuseError:  # the language refuses the step
+                    continue
+            tested = frozenset(subject for subject, kind in original.depths if kind == "reached")
+            self._worlds[name] = _World(original.instance, tested, tuple(shown))
+        return self._worlds[name]
+
+
+def touched_by(instance: Instance, subjects: Sequence[Property]) -> set[str]:
+    """Ids of the steps that assign what some of ``subjects`` read, or that announce the event that they speak of."""
+    read: set[str] = set()
+    events = {subject.event for subject in subjects if subject.event is not None}
+    for subject in subjects:
+        checks = (
+            instance.invariants(subject)
+            if subject.event is None
+            else [check for several in instance.obligations(subject).values() for check in several]
+        )
+        for check in checks:
+            for term in (check.when, check.holds, check.excused):
+                read |= {str(leaf.payload) for leaf in terms.leaves(term, Op.FIELD)}
+    return {
+        path.action.step.id
+        for path in instance.paths
+        if any(name in read for name, _ in path.updates) or any(event.event in events for event in path.events)
+    }
+
+
+__all__ = ["Hint", "Violation", "Violator", "as_toml", "hints", "is_truism", "read", "touched_by", "violations", "with_found"]
