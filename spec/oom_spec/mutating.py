@@ -25,7 +25,7 @@ from oom_spec.language.errors import MisuseError
 from oom_spec.language.objects import Object
 from oom_spec.language.steps import Halt, Step
 from oom_spec.language.terms import BOOL, Op, Term
-from oom_spec.lifting import HALTED, Path, declaration_of, lift_step
+from oom_spec.lifting import HALTED, Event, Path, declaration_of, lift_step
 from oom_spec.protocol import derived
 from oom_spec.protocol.state import Mm, Task
 from oom_spec.scenarios.gallery import GALLERY
@@ -55,6 +55,8 @@ class Slip(Enum):
     RELEASE_DROPPED = "release dropped"
     EVENT_DROPPED = "event dropped"
     EXCHANGED = "exchanged with"
+    RETOLD = "event told otherwise"
+    """No campaign tries it: `retold` lists such mutations."""
 
 
 @attrs.frozen
@@ -65,7 +67,7 @@ class Mutation:
     """Id of the step."""
     slip: Slip
     which: str
-    """The guard's number and name, the field, the event, or the id of the step that follows."""
+    """The guard's number and name, the field, the event (an argument's number and value), or the step that follows."""
 
     @property
     def id(self) -> str:
@@ -145,6 +147,36 @@ def _exchanges(instance: Instance) -> list[Mutation]:
         for second in begin_at.get((first.actor, first.then), ())
         if second.then is not first.at and {first.id, second.id} & carrying
     ]
+
+
+def retold(instance: Instance, steps: Sequence[Step]) -> list[Mutation]:
+    """Each event of ``steps`` with one argument exchanged: one enum member for another, true for false."""
+    found: dict[Mutation, None] = {}
+    for declared in steps:
+        for event in (event for _, path in instance._lift(declared) for event in path.events):
+            for number, argument in enumerate(event.arguments):
+                others = type(argument) if isinstance(argument, Enum) else (True, False)
+                if isinstance(argument, (Enum, bool)):
+                    for other in others:
+                        which = f"{event.event.name} {number} {_text_of(other)}"
+                        if other is not argument:
+                            found[Mutation(declared.id, Slip.RETOLD, which)] = None
+    return list(found)
+
+
+def _text_of(argument: object) -> str:
+    return argument.name if isinstance(argument, Enum) else str(argument)
+
+
+def _retold(event: Event, which: str) -> Event:
+    name, number, value = which.split()
+    if event.event.name != name:
+        return event
+    position = int(number)
+    argument = event.arguments[position]
+    others = type(argument) if isinstance(argument, Enum) else (True, False)
+    given = next(other for other in others if _text_of(other) == value)
+    return Event(event.event, (*event.arguments[:position], given, *event.arguments[position + 1 :]))
 
 
 @cache
@@ -295,6 +327,8 @@ def _with_other_guard(base: Instance, declared: Step, number: int, *, negated: b
 def _without(path: Path, mutation: Mutation) -> Path:
     if _out_of_range(path):
         return path
+    if mutation.slip is Slip.RETOLD:
+        return attrs.evolve(path, events=tuple(_retold(event, mutation.which) for event in path.events))
     if mutation.slip is Slip.EVENT_DROPPED:
         return attrs.evolve(path, events=tuple(each for each in path.events if each.event.name != mutation.which))
     return attrs.evolve(
@@ -304,4 +338,4 @@ def _without(path: Path, mutation: Mutation) -> Path:
     )
 
 
-__all__ = ["Mutation", "Slip", "guarded_by", "guards_of", "holders", "introduced", "mutated", "mutations"]
+__all__ = ["Mutation", "Slip", "guarded_by", "guards_of", "holders", "introduced", "mutated", "mutations", "retold"]

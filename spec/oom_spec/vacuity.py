@@ -18,7 +18,7 @@ from oom_spec.applicability import irrelevant, why_not
 from oom_spec.exploring import Exploration
 from oom_spec.generating import _compiled, _program_point
 from oom_spec.instances import Action, GroundPath, Instance
-from oom_spec.language import requires, terms
+from oom_spec.language import steps, terms
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import MisuseError, SpecError
 from oom_spec.language.properties import Property
@@ -30,7 +30,7 @@ from oom_spec.lifting import Slot, lift_step
 from oom_spec.mutating import guarded_by
 from oom_spec.scenarios import SCENARIOS
 from oom_spec.verdicts import Word
-from oom_spec.violating import Hint, Violation, Violator, hints
+from oom_spec.violating import Hint, Violation, Violator, hints, is_truism
 
 Progress = Callable[[int, int, str], None]
 
@@ -106,7 +106,7 @@ def _refusals(instance: Instance, declared: Step, *, asks: bool) -> list[tuple[A
         here = terms.conjoin(*instance.store.frames[-1].conjuncts, wrong)
         refused[guard, here.key] = here
         if asks:
-            requires(condition, guard)
+            steps.requires(condition, guard)
 
     found: list[tuple[Action, Enum, Term]] = []
     with guarded_by(note):
@@ -198,6 +198,8 @@ class Vacuity:
     """None also where the antecedent is never reached: then no mutant is looked for."""
     never_false: tuple[Guarded, ...] = ()
     """The guards that are true whenever their program point is reached."""
+    truism: bool = False
+    """Its formula is true of every state, reachable or not."""
     finished: bool = True
     """Time did not run out in the search for a mutant."""
 
@@ -208,6 +210,8 @@ class Vacuity:
             return self.inapplicable
         if self.antecedent is None:
             return "its antecedent is never reached"
+        if self.truism:
+            return "its formula is true of every state"
         if self.violated_by is None and self.finished:
             return "no slip in one step violates it"
         if self.never_false:
@@ -237,7 +241,7 @@ class Examiner:
     def __init__(
         self, era: Era, scenarios: Sequence[Scenario] | None = None, known: Sequence[Hint] | None = None
     ) -> None:
-        """``scenarios``: where to look, in this order: the era's small worlds, unless said; ``known``: recorded mutants."""
+        """``scenarios``: where to look, in this order: its small worlds, unless said; ``known``: recorded mutants."""
         self.era = era
         self.scenarios = small_worlds(era) if scenarios is None else list(scenarios)
         self.violator = Violator(era, self.scenarios, hints() if known is None else known)
@@ -264,7 +268,8 @@ class Examiner:
         if reached is None:
             return Vacuity(self.era, subject)
         finished = True
-        if violated_by is None:
+        truism = violated_by is None and is_truism(self.era, subject)
+        if violated_by is None and not truism:
             deadline = None if seconds is None else time.monotonic() + seconds
             found, finished = self.violator.search([subject], progress, deadline)
             violated_by = found.get(subject.id)
@@ -275,6 +280,7 @@ class Examiner:
             antecedent=reached,
             violated_by=violated_by,
             never_false=never_false,
+            truism=truism,
             finished=finished,
         )
 

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import product
 
 import attrs
 
@@ -22,10 +23,13 @@ from oom_spec.language.errors import MisuseError, SpecError
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.language.steps import Step
-from oom_spec.language.terms import Op
-from oom_spec.mutating import Mutation, Slip, mutated, mutations
+from oom_spec.language.symbolic import either, implies
+from oom_spec.language.terms import Op, Term
+from oom_spec.lifting import Event, declaration_of
+from oom_spec.mutating import Mutation, Slip, mutated, mutations, retold
 from oom_spec.noticing import Baseline
 from oom_spec.scenarios.gallery import GALLERY
+from oom_spec.unbounded.opening import object_of, open_condition, open_formula
 
 SCHEMA = 1
 MOST_STATES = 20_000
@@ -80,21 +84,32 @@ def violations(
 def is_truism(era: Era, subject: Property) -> bool:
     """Whether the formula of ``subject``, excuse included, is plainly true of every state: then no slip can break it.
 
-    A look at the formula, not at what can happen; it may overlook a truism that is less plain.
+    A look at the formula, not at what can happen; it may overlook a truism that is less plain. A property of an event
+    is asked of the arguments that steps of ``era`` announce, and of those with one exchanged.
     """
-    instance = Instance(era, GALLERY)
-    arguments: Iterable[tuple[object, ...]]
+
+    def formula(*arguments: object) -> bool:
+        holds = subject.then(*arguments)
+        if subject.excuse is not None:
+            holds = either(holds, subject.excuse(*arguments))
+        return implies(subject.when(*arguments), holds)
+
     if subject.event is None:
-        arguments = instance.tuples(subject.over)
-    else:
-        events = [event for _, path in instance.lifted for event in path.events]
-        arguments = dict.fromkeys(event.arguments for event in events if event.event is subject.event)
-    for given in arguments:
-        when, then = (instance.raw_formula(each, given) for each in (subject.when, subject.then))
-        excuse = terms.FALSE if subject.excuse is None else instance.raw_formula(subject.excuse, given)
-        if terms.disjoin(terms.negate(when), then, excuse) is not terms.TRUE:
-            return False
-    return True
+        return open_formula(formula, subject.over) is terms.TRUE
+    instance = Instance(era, GALLERY)
+    told = [m for m in retold(instance, era.steps) if m.which.split()[0] == subject.event.name]
+    paths = [*instance.lifted, *(pair for mutation in told for pair in mutated(instance, mutation).lifted)]
+    events = [event for _, path in paths for event in path.events if event.event is subject.event]
+    return all(open_condition(formula, given) is terms.TRUE for given in {_opened(event) for event in events})
+
+
+def _opened(event: Event) -> tuple[object, ...]:
+    """The arguments of an event with any object for each that it names."""
+    kinds = {name: kind for kind, names in GALLERY.structure().objects.items() for name in names}
+    return tuple(
+        object_of(kinds[argument], f"{kinds[argument]}{number}") if isinstance(argument, str) else argument
+        for number, argument in enumerate(event.arguments, 1)
+    )
 
 
 # -- what is recorded ------------------------------------------------------------------------
@@ -215,15 +230,14 @@ class Violator:
     ) -> tuple[dict[str, Violation], bool]:
         """Try every mutant in every scenario until each of ``subjects`` is violated.
 
-        Scenarios that put them to the test go first, and mutants of steps that assign what they read.
-        ``deadline`` is a moment of `time.monotonic`. Also says whether everything was tried that had to be.
+        Scenarios that put them to the test go first, and mutants of steps that assign what they read or announce what
+        they speak of. ``deadline`` is a moment of `time.monotonic`. Also says whether all was tried that had to be.
         """
         found: dict[str, Violation] = {}
-        left = list(subjects)
-        rounds = [(tested, touching) for tested in (True, False) for touching in (True, False)]
-        total = len(rounds) * len(self.scenarios)
-        for turn, (tested, touching) in enumerate(rounds):
+        total = len(ROUNDS) * len(self.scenarios)
+        for turn, (tested, touching) in enumerate(ROUNDS):
             for number, name in enumerate(self.scenarios):
+                left = [subject for subject in subjects if subject.id not in found]
                 if not left:
                     return found, True
                 progress(turn * len(self.scenarios) + number, total, f"{self.era.id} {len(left)} left, {name}")
@@ -234,7 +248,7 @@ class Violator:
                     continue
                 touched = touched_by(world.instance, left)
                 for mutation in world.shown:
-                    if touching is mutation.steps.isdisjoint(touched):
+                    if not left or touching is mutation.steps.isdisjoint(touched):
                         continue
                     if deadline is not None and time.monotonic() >= deadline:
                         return found, False
@@ -247,7 +261,7 @@ class Violator:
         if name not in self._worlds:
             original = Baseline(self.era, self.scenarios[name], subjects)
             shown = []
-            for mutation in mutations(self.era, self.steps):
+            for mutation in [*retold(original.instance, self.steps), *mutations(self.era, self.steps)]:
                 if deadline is not None and time.monotonic() >= deadline:
                     return None
                 try:
@@ -260,8 +274,15 @@ class Violator:
         return self._worlds[name]
 
 
+ROUNDS = tuple(product((True, False), repeat=2))
+"""What a search tries, in this order: (scenarios that put the property to the test, steps that touch it)."""
+
+
 def touched_by(instance: Instance, subjects: Sequence[Property]) -> set[str]:
-    """Ids of the steps that assign what some of ``subjects`` read, or that announce the event that they speak of."""
+    """Ids of the steps that some of ``subjects`` hang on.
+
+    They assign what it reads or announce what it speaks of, or assign what such a step reads.
+    """
     read: set[str] = set()
     events = {subject.event for subject in subjects if subject.event is not None}
     for subject in subjects:
@@ -271,13 +292,33 @@ def touched_by(instance: Instance, subjects: Sequence[Property]) -> set[str]:
             else [check for several in instance.obligations(subject).values() for check in several]
         )
         for check in checks:
-            for term in (check.when, check.holds, check.excused):
-                read |= {str(leaf.payload) for leaf in terms.leaves(term, Op.FIELD)}
-    return {
-        path.action.step.id
+            read |= _reads(check.when, check.holds, check.excused)
+    near = [
+        path
         for path in instance.paths
         if any(name in read for name, _ in path.updates) or any(event.event in events for event in path.events)
-    }
+    ]
+    for path in near:
+        read |= _reads(path.condition, *path.updates.values())
+    further = [path for path in instance.paths if any(name in read for name, _ in path.updates)]
+    return {path.action.step.id for path in (*near, *further)}
 
 
-__all__ = ["Hint", "Violation", "Violator", "as_toml", "hints", "is_truism", "read", "touched_by", "violations", "with_found"]
+def _reads(*several: Term) -> set[str]:
+    """The fields that terms read, program counters left out: each step assigns one."""
+    found = {str(leaf.payload) for term in several for leaf in terms.leaves(term, Op.FIELD)}
+    return {name for name in found if not declaration_of(name).program_counter}
+
+
+__all__ = [
+    "Hint",
+    "Violation",
+    "Violator",
+    "as_toml",
+    "hints",
+    "is_truism",
+    "read",
+    "touched_by",
+    "violations",
+    "with_found",
+]
