@@ -17,7 +17,7 @@ from types import ModuleType
 
 import attrs
 
-from oom_spec.eras import all_eras
+from oom_spec.eras import all_eras, find_era
 from oom_spec.instances import Action, Instance
 from oom_spec.language import negate, requires, terms
 from oom_spec.language.eras import Era
@@ -57,6 +57,8 @@ class Slip(Enum):
     EXCHANGED = "exchanged with"
     RETOLD = "event told otherwise"
     """No campaign tries it: `retold` lists such mutations."""
+    FUNCTION_OF = "function as in"
+    """All steps of one kernel function as another era has them. No campaign tries it: `transplants` lists such."""
 
 
 @attrs.frozen
@@ -64,10 +66,10 @@ class Mutation:
     """One change to one step (or, for an exchange, to two)."""
 
     step: str
-    """Id of the step."""
+    """Id of the step; for a whole function, what the ids of its steps have in front: ``reaper.oom_reap_task``."""
     slip: Slip
     which: str
-    """The guard's number and name, the field, the event (an argument's number and value), or the step that follows."""
+    """The guard's number and name, the field, the event (an argument's number and value), the next step, or the era."""
 
     @property
     def id(self) -> str:
@@ -162,6 +164,38 @@ def retold(instance: Instance, steps: Sequence[Step]) -> list[Mutation]:
                         if other is not argument:
                             found[Mutation(declared.id, Slip.RETOLD, which)] = None
     return list(found)
+
+
+def function_of(declared: Step) -> str:
+    """``reaper.oom_reap_task``: what the ids of the steps of one kernel function have in front."""
+    return ".".join(declared.id.split(".")[:2])
+
+
+def functions(era: Era) -> dict[str, tuple[Step, ...]]:
+    """The steps of each kernel function of an era."""
+    found: dict[str, tuple[Step, ...]] = {}
+    for declared in era.steps:
+        found[function_of(declared)] = (*found.get(function_of(declared), ()), declared)
+    return found
+
+
+def transplants(era: Era) -> list[Mutation]:
+    """Each kernel function of ``era`` in each other form that some era has."""
+    own = functions(era)
+    seen = {(name, frozenset(steps)) for name, steps in own.items()}
+    found: list[Mutation] = []
+    for other in all_eras():
+        for name, steps in functions(other).items():
+            if name in own and (name, frozenset(steps)) not in seen:
+                seen.add((name, frozenset(steps)))
+                found.append(Mutation(name, Slip.FUNCTION_OF, other.id))
+    return found
+
+
+def transplanted(base: Instance, mutation: Mutation) -> frozenset[str]:
+    """Ids of the steps that a transplant takes out or puts in."""
+    both = functions(base.era).get(mutation.step, ()) + functions(find_era(mutation.which)).get(mutation.step, ())
+    return frozenset(declared.id for declared in both)
 
 
 def _text_of(argument: object) -> str:
@@ -291,6 +325,10 @@ def mutated(base: Instance, mutation: Mutation) -> Instance:
 
     Raises `MisuseError` where the language refuses the changed step.
     """
+    if mutation.slip is Slip.FUNCTION_OF:
+        theirs = functions(find_era(mutation.which)).get(mutation.step, ())
+        changed = [pair for declared in theirs for pair in _lift(base, declared)]
+        return _with(base, transplanted(base, mutation), changed)
     steps = {declared.id: declared for declared in base.era.steps}
     for name in mutation.steps:
         if name not in steps:
@@ -307,10 +345,15 @@ def mutated(base: Instance, mutation: Mutation) -> Instance:
         ]
     else:
         changed = [(action, _without(path, mutation)) for action, path in base._lift(declared)]
+    return _with(base, mutation.steps, changed)
+
+
+def _with(base: Instance, without: frozenset[str], changed: Lifted) -> Instance:
+    """``base`` without some steps, but with other paths."""
     result = copy.copy(base)
     for name in ("_grounded", "ends", "live", "actions"):
         vars(result).pop(name, None)
-    result.lifted = [(action, path) for action, path in base.lifted if action.step.id not in mutation.steps] + changed
+    result.lifted = [(action, path) for action, path in base.lifted if action.step.id not in without] + changed
     return result
 
 
@@ -338,4 +381,17 @@ def _without(path: Path, mutation: Mutation) -> Path:
     )
 
 
-__all__ = ["Mutation", "Slip", "guarded_by", "guards_of", "holders", "introduced", "mutated", "mutations", "retold"]
+__all__ = [
+    "Mutation",
+    "Slip",
+    "function_of",
+    "guarded_by",
+    "guards_of",
+    "holders",
+    "introduced",
+    "mutated",
+    "mutations",
+    "retold",
+    "transplanted",
+    "transplants",
+]

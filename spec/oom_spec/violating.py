@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import product
 
 import attrs
 
+from oom_spec import exploring
 from oom_spec.exploring import Exploration
 from oom_spec.instances import Instance
 from oom_spec.language import terms
@@ -26,14 +26,14 @@ from oom_spec.language.steps import Step
 from oom_spec.language.symbolic import either, implies
 from oom_spec.language.terms import Op, Term
 from oom_spec.lifting import Event, declaration_of
-from oom_spec.mutating import Mutation, Slip, mutated, mutations, retold
+from oom_spec.mutating import Mutation, Slip, mutated, mutations, retold, transplanted, transplants
 from oom_spec.noticing import Baseline
 from oom_spec.scenarios.gallery import GALLERY
 from oom_spec.unbounded.opening import object_of, open_condition, open_formula
 
 SCHEMA = 1
-MOST_STATES = 20_000
-"""States of a mutant that are looked at: a slip that shows later than this is not found."""
+MOST_STATES = 100_000
+"""States of a mutant that are looked at in a search: a slip that shows later than this is not found."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -183,17 +183,6 @@ def with_found(known: Iterable[Hint], era: str, found: Mapping[str, Violation | 
 # -- one era ---------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class _World:
-    """What one scenario has to offer to a search."""
-
-    instance: Instance
-    tested: frozenset[str]
-    """Ids of the properties that are put to the test in the original."""
-    shown: tuple[Mutation, ...]
-    """The mutants that change the graph; the others violate what the original violates."""
-
-
 class Violator:
     """Finds mutants of an era that violate properties: the recorded ones first, then all, the smallest worlds first."""
 
@@ -205,7 +194,9 @@ class Violator:
         self.scenarios = {scenario.id: scenario for scenario in scenarios}
         self.known = known
         self.steps = era.steps if steps is None else steps
-        self._worlds: dict[str, _World] = {}
+        self._instances: dict[str, Instance] = {}
+        self._tested: dict[tuple[str, Property], bool] = {}
+        self._baselines: dict[tuple[str, ...], Baseline] = {}
 
     def recorded(self, subject: Property) -> Violation | None:
         """What a recorded mutant of this era, or else one of another era that has its steps, still violates."""
@@ -213,11 +204,13 @@ class Violator:
         fitting = [
             hint
             for hint in self.known
-            if hint.property == subject.id and hint.scenario in self.scenarios and hint.mutation.steps <= steps
+            if hint.property == subject.id
+            and hint.scenario in self.scenarios
+            and (hint.mutation.slip is Slip.FUNCTION_OF or hint.mutation.steps <= steps)
         ]
         for hint in sorted(fitting, key=lambda each: (self.era.id not in each.eras, -len(each.eras))):
             base = Instance(self.era, self.scenarios[hint.scenario])
-            found = violations(base, hint.mutation, [subject]).get(subject.id)
+            found = violations(base, hint.mutation, [subject], exploring.MOST_STATES).get(subject.id)
             if found is not None:
                 return found
         return None
@@ -228,54 +221,76 @@ class Violator:
         progress: Progress = lambda done, total, text: None,
         deadline: float | None = None,
     ) -> tuple[dict[str, Violation], bool]:
-        """Try every mutant in every scenario until each of ``subjects`` is violated.
+        """Try mutants in the scenarios until each of ``subjects`` is violated.
 
-        Scenarios that put them to the test go first, and mutants of steps that assign what they read or announce what
-        they speak of. ``deadline`` is a moment of `time.monotonic`. Also says whether all was tried that had to be.
+        Scenarios that put them to the test go first, and slips in steps that they hang on; before all others are tried,
+        a kernel function is put in as another era has it. ``deadline`` is a moment of `time.monotonic`. Also says
+        whether all was tried that had to be.
         """
         found: dict[str, Violation] = {}
         total = len(ROUNDS) * len(self.scenarios)
-        for turn, (tested, touching) in enumerate(ROUNDS):
+        for turn, (whole, tested, touching) in enumerate(ROUNDS):
             for number, name in enumerate(self.scenarios):
                 left = [subject for subject in subjects if subject.id not in found]
                 if not left:
                     return found, True
                 progress(turn * len(self.scenarios) + number, total, f"{self.era.id} {len(left)} left, {name}")
-                world = self._world(name, subjects, deadline)
-                if world is None:
+                if _late(deadline):
                     return found, False
-                if tested is world.tested.isdisjoint(subject.id for subject in left):
+                if tested is not any(self._tests(name, subject) for subject in left):
                     continue
-                touched = touched_by(world.instance, left)
-                for mutation in world.shown:
-                    if not left or touching is mutation.steps.isdisjoint(touched):
-                        continue
-                    if deadline is not None and time.monotonic() >= deadline:
+                touched = touched_by(self._instance(name), left)
+                for mutation in self._shown(name, subjects, whole):
+                    if _late(deadline):
                         return found, False
-                    found |= violations(world.instance, mutation, left)
+                    if not left or (not whole and touching is mutation.steps.isdisjoint(touched)):
+                        continue
+                    found |= violations(self._instance(name), mutation, left)
                     left = [subject for subject in left if subject.id not in found]
         return found, True
 
-    def _world(self, name: str, subjects: Sequence[Property], deadline: float | None) -> _World | None:
-        """One scenario, looked at once; None where time is up."""
-        if name not in self._worlds:
-            original = Baseline(self.era, self.scenarios[name], subjects)
-            shown = []
-            for mutation in [*retold(original.instance, self.steps), *mutations(self.era, self.steps)]:
-                if deadline is not None and time.monotonic() >= deadline:
-                    return None
-                try:
-                    if original.shows(mutated(original.instance, mutation), mutation.steps):
-                        shown.append(mutation)
-                except MisuseError:  # the language refuses the step
-                    continue
-            tested = frozenset(subject for subject, kind in original.depths if kind == "reached")
-            self._worlds[name] = _World(original.instance, tested, tuple(shown))
-        return self._worlds[name]
+    def _instance(self, name: str) -> Instance:
+        if name not in self._instances:
+            self._instances[name] = Instance(self.era, self.scenarios[name])
+        return self._instances[name]
+
+    def _tests(self, name: str, subject: Property) -> bool:
+        """Whether the original puts ``subject`` to the test in a scenario."""
+        key = name, subject
+        if key not in self._tested:
+            finding = Exploration(self._instance(name), [subject]).findings[subject.id]
+            self._tested[key] = finding.reached is not None
+        return self._tested[key]
+
+    def _shown(self, name: str, subjects: Sequence[Property], whole: bool) -> Iterator[Mutation]:
+        """The slips, or the transplants, that change the graph of a scenario; others violate what the original does."""
+        key = name, *(subject.id for subject in subjects)
+        if key not in self._baselines:  # the last one only is kept: it is large
+            self._baselines = {key: Baseline(self.era, self.scenarios[name], subjects)}
+        original = self._baselines[key]
+        base = original.instance
+        every = transplants(self.era) if whole else [*retold(base, self.steps), *mutations(self.era, self.steps)]
+        for mutation in every:
+            changed = transplanted(base, mutation) if whole else mutation.steps
+            try:
+                if original.shows(mutated(base, mutation), changed):
+                    yield mutation
+            except MisuseError:  # the language refuses the step
+                continue
 
 
-ROUNDS = tuple(product((True, False), repeat=2))
-"""What a search tries, in this order: (scenarios that put the property to the test, steps that touch it)."""
+def _late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
+ROUNDS = (
+    (False, True, True),
+    (True, True, True),
+    (False, True, False),
+    (False, False, True),
+    (False, False, False),
+)
+"""What a search tries, in this order: (whole functions, scenarios that test the property, steps that it hangs on)."""
 
 
 def touched_by(instance: Instance, subjects: Sequence[Property]) -> set[str]:

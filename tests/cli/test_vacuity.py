@@ -73,7 +73,8 @@ def test_a_question_about_the_graph_is_refused(oomspec: Run) -> None:
 def test_the_guards_of_the_steps_that_an_obligation_is_about() -> None:
     touched = guards_touched(find_era("v4.15"), find_properties("S1")[0])
     names = {declared.id: [guard.name for guard in guards] for declared, guards in touched.items()}
-    assert names["reaper.__oom_reap_task_mm.down_read_trylock"] == ["READ_LOCK_FREE"]
+    assert names["reaper.__oom_reap_task_mm.tlb_finish_mmu"] == ["NO_PAGES_LEFT"]
+    assert names["mm.exit_mmap.free_pgtables"] == []
     assert "task.exit_mm.down_read" not in names
     with pytest.raises(SpecError, match="whole graph"):
         guards_touched(find_era("v4.15"), find_properties("L1")[0])
