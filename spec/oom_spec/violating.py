@@ -32,7 +32,7 @@ from oom_spec.scenarios.gallery import GALLERY
 from oom_spec.unbounded.opening import object_of, open_condition, open_formula
 
 SCHEMA = 1
-MOST_STATES = 100_000
+MOST_STATES = 40_000
 """States of a mutant that are looked at in a search: a slip that shows later than this is not found."""
 
 Progress = Callable[[int, int, str], None]
@@ -223,18 +223,19 @@ class Violator:
     ) -> tuple[dict[str, Violation], bool]:
         """Try mutants in the scenarios until each of ``subjects`` is violated.
 
-        Scenarios that put them to the test go first, and slips in steps that they hang on; before all others are tried,
-        a kernel function is put in as another era has it. ``deadline`` is a moment of `time.monotonic`. Also says
-        whether all was tried that had to be.
+        Scenarios that put them to the test go first, of those the ones with few paths, and slips in steps that they hang
+        on; before all others are tried, a kernel function is put in as another era has it. ``deadline`` is a moment of
+        `time.monotonic`. Also says whether all was tried that had to be.
         """
         found: dict[str, Violation] = {}
-        total = len(ROUNDS) * len(self.scenarios)
+        names = sorted(self.scenarios, key=lambda name: len(self._instance(name).paths)) if subjects else []
+        total = len(ROUNDS) * len(names)
         for turn, (whole, tested, touching) in enumerate(ROUNDS):
-            for number, name in enumerate(self.scenarios):
+            for number, name in enumerate(names):
                 left = [subject for subject in subjects if subject.id not in found]
                 if not left:
                     return found, True
-                progress(turn * len(self.scenarios) + number, total, f"{self.era.id} {len(left)} left, {name}")
+                progress(turn * len(names) + number, total, f"{self.era.id} {len(left)} left, {name}")
                 if _late(deadline):
                     return found, False
                 if tested is not any(self._tests(name, subject) for subject in left):
