@@ -223,8 +223,8 @@ class Violator:
     ) -> tuple[dict[str, Violation], bool]:
         """Try mutants in the scenarios until each of ``subjects`` is violated.
 
-        Scenarios that put them to the test go first, of those the ones with few paths, and slips in steps that they hang
-        on; before all others are tried, a kernel function is put in as another era has it. ``deadline`` is a moment of
+        Scenarios that put them to the test go first, those with few paths before others, and slips in steps that they
+        hang on; before all others are tried, a kernel function is put in as another era has it. ``deadline`` is a moment of
         `time.monotonic`. Also says whether all was tried that had to be.
         """
         found: dict[str, Violation] = {}

@@ -15,7 +15,7 @@ from oom_spec.language.errors import MisuseError
 from oom_spec.language.properties import Property
 from oom_spec.manifest import load
 from oom_spec.mutating import Mutation, Slip, function_of, mutated, retold, transplanted, transplants
-from oom_spec.properties import find_properties
+from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.protocol.state import Mm
 from oom_spec.scenarios import find_scenario
 from oom_spec.vacuity import Examiner, Guards, antecedent, refusals, small_worlds, vacuity
@@ -39,6 +39,7 @@ from .toy import (
 )
 
 E6 = find_era("v4.15")
+PROPERTY_IDS = [each.id for each in PROPERTIES]
 SMALL = [find_scenario("ten-retries")]
 
 
@@ -111,7 +112,8 @@ def test_what_every_event_tells_is_no_truism_because_it_could_tell_something_els
     assert is_truism(E6, attrs.evolve(subject, then=lambda world, task, by_itself: by_itself in (True, False)))
 
 
-def test_what_no_slip_violates_is_vacuous() -> None:
+def test_what_no_slip_violates_is_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oom_spec.violating.transplants", lambda era: [])
     subject = about_mm(lambda world, mm: negate(world.queue_top >= 9))
     examiner = Examiner(E6, SMALL, known=())
     examiner.violator.steps = (step_named(E6, "killer.mark_oom_victim.set TIF_MEMDIE"),)
@@ -184,7 +186,14 @@ def test_each_property_that_the_manifest_says_to_hold_has_a_recorded_slip() -> N
         for key, cell in load()[0].items()
         if cell.word in (Word.PROVED, Word.PROVED_INSTANCE) and find_properties(key[1])[0].graph is None
     }
-    assert {name for _, name in holding - recorded} == {"N3"}
+    without = {name: {era for era, other in holding - recorded if other == name} for name in PROPERTY_IDS}
+    assert {name for name, eras in without.items() if eras} == {"N3", "S6t"}
+    assert without["S6t"] == {era.id for era in all_eras() if cannot_corrupt_the_list(era)}
+
+
+def cannot_corrupt_the_list(era: Era) -> bool:
+    """From v5.0 on no step has the outcome that the list is corrupted: S6t cannot fail there, whatever slips."""
+    return not any("list corrupted" in declared.id or "list cut" in declared.id for declared in era.steps)
 
 
 def test_each_recorded_slip_is_one_of_its_eras() -> None:
