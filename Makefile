@@ -35,7 +35,7 @@ mutants: environment ## mutate every step of every era: what notices each mutant
 .PHONY: violations
 violations: environment ## write spec/oom_spec/violated_by.toml again: a slip that violates each property that holds
 	@# 1: some property is vacuous, which is told; the file is written all the same
-	$(BIN)/oomspec vacuity all all --no-guards --record spec/oom_spec/violated_by.toml $(ARGS) || [ $$? -eq 1 ]
+	$(BIN)/oomspec vacuity all all --no-guards --timeout 60 --record spec/oom_spec/violated_by.toml $(ARGS) || [ $$? -eq 1 ]
 
 .PHONY: lint
 lint: environment ## style, format and spelling

@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import cache
 from importlib.resources import files
 
 import attrs
 
 from oom_spec import exploring
+from oom_spec.eras import all_eras
 from oom_spec.exploring import Exploration
-from oom_spec.instances import Instance
+from oom_spec.instances import GroundPath, Instance
 from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import MisuseError, SpecError
@@ -25,7 +27,7 @@ from oom_spec.language.scenarios import Scenario
 from oom_spec.language.steps import Step
 from oom_spec.language.symbolic import either, implies
 from oom_spec.language.terms import Op, Term
-from oom_spec.lifting import Event, declaration_of
+from oom_spec.lifting import Event, Path, declaration_of
 from oom_spec.mutating import Mutation, Slip, mutated, mutations, retold, transplanted, transplants
 from oom_spec.noticing import Baseline
 from oom_spec.scenarios.gallery import GALLERY
@@ -87,13 +89,7 @@ def is_truism(era: Era, subject: Property) -> bool:
     A look at the formula, not at what can happen; it may overlook a truism that is less plain. A property of an event
     is asked of the arguments that steps of ``era`` announce, and of those with one exchanged.
     """
-
-    def formula(*arguments: object) -> bool:
-        holds = subject.then(*arguments)
-        if subject.excuse is not None:
-            holds = either(holds, subject.excuse(*arguments))
-        return implies(subject.when(*arguments), holds)
-
+    formula = _formula_of(subject)
     if subject.event is None:
         return open_formula(formula, subject.over) is terms.TRUE
     instance = Instance(era, GALLERY)
@@ -101,6 +97,18 @@ def is_truism(era: Era, subject: Property) -> bool:
     paths = [*instance.lifted, *(pair for mutation in told for pair in mutated(instance, mutation).lifted)]
     events = [event for _, path in paths for event in path.events if event.event is subject.event]
     return all(open_condition(formula, given) is terms.TRUE for given in {_opened(event) for event in events})
+
+
+def _formula_of(subject: Property) -> Callable[..., bool]:
+    """All of a property, excuse included."""
+
+    def formula(*arguments: object) -> bool:
+        holds = subject.then(*arguments)
+        if subject.excuse is not None:
+            holds = either(holds, subject.excuse(*arguments))
+        return implies(subject.when(*arguments), holds)
+
+    return formula
 
 
 def _opened(event: Event) -> tuple[object, ...]:
@@ -177,7 +185,12 @@ def with_found(known: Iterable[Hint], era: str, found: Mapping[str, Violation | 
         if violation is not None:
             key = name, violation.mutation, violation.scenario
             by_key[key] = (*by_key.get(key, ()), era)
-    return [Hint(*key, eras) for key, eras in by_key.items() if eras]
+    order = [each.id for each in all_eras()]
+    return [
+        Hint(*key, tuple(sorted(eras, key=lambda each: order.index(each) if each in order else len(order))))
+        for key, eras in by_key.items()
+        if eras
+    ]
 
 
 # -- one era ---------------------------------------------------------------------------------
@@ -224,8 +237,9 @@ class Violator:
         """Try mutants in the scenarios until each of ``subjects`` is violated.
 
         Scenarios that put them to the test go first, those with few paths before others, and slips in steps that they
-        hang on; before all others are tried, a kernel function is put in as another era has it. ``deadline`` is a moment of
-        `time.monotonic`. Also says whether all was tried that had to be.
+        hang on; before all others are tried, a kernel function is put in as another era has it, if one of its steps
+        assigns what they read or announces what they speak of. ``deadline`` is a moment of `time.monotonic`. Also says
+        whether all was tried that had to be.
         """
         found: dict[str, Violation] = {}
         names = sorted(self.scenarios, key=lambda name: len(self._instance(name).paths)) if subjects else []
@@ -271,10 +285,14 @@ class Violator:
         original = self._baselines[key]
         base = original.instance
         every = transplants(self.era) if whole else [*retold(base, self.steps), *mutations(self.era, self.steps)]
+        read, events = _spoken_of(base, subjects)
         for mutation in every:
             changed = transplanted(base, mutation) if whole else mutation.steps
             try:
-                if original.shows(mutated(base, mutation), changed):
+                mutant = mutated(base, mutation)
+                if whole and not any(_near(path, read, events) for a, path in mutant.lifted if a.step.id in changed):
+                    continue
+                if original.shows(mutant, changed):
                     yield mutation
             except MisuseError:  # the language refuses the step
                 continue
@@ -299,8 +317,16 @@ def touched_by(instance: Instance, subjects: Sequence[Property]) -> set[str]:
 
     They assign what it reads or announce what it speaks of, or assign what such a step reads.
     """
+    read, events = _spoken_of(instance, subjects)
+    near = [path for path in instance.paths if _near(path, read, events)]
+    for path in near:
+        read |= _reads(path.condition, *path.updates.values())
+    return {path.action.step.id for path in instance.paths if path in near or _near(path, read, set())}
+
+
+def _spoken_of(instance: Instance, subjects: Sequence[Property]) -> tuple[set[str], set[Enum]]:
+    """The fields that the formulas of properties read, and their events."""
     read: set[str] = set()
-    events = {subject.event for subject in subjects if subject.event is not None}
     for subject in subjects:
         checks = (
             instance.invariants(subject)
@@ -309,15 +335,12 @@ def touched_by(instance: Instance, subjects: Sequence[Property]) -> set[str]:
         )
         for check in checks:
             read |= _reads(check.when, check.holds, check.excused)
-    near = [
-        path
-        for path in instance.paths
-        if any(name in read for name, _ in path.updates) or any(event.event in events for event in path.events)
-    ]
-    for path in near:
-        read |= _reads(path.condition, *path.updates.values())
-    further = [path for path in instance.paths if any(name in read for name, _ in path.updates)]
-    return {path.action.step.id for path in (*near, *further)}
+    return read, {subject.event for subject in subjects if subject.event is not None}
+
+
+def _near(path: Path | GroundPath, read: set[str], events: set[Enum]) -> bool:
+    """Whether a path assigns one of the fields, or announces one of the events."""
+    return any(name in read for name, _ in path.updates) or any(event.event in events for event in path.events)
 
 
 def _reads(*several: Term) -> set[str]:
