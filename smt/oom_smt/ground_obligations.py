@@ -1,24 +1,21 @@
 """The obligations of a proof as lists of ground formulas, each of which must be unsatisfiable.
 
-This is what `oom_smt.induction.Prover` gives to z3, put together anew with those lemmas only that the
-proof rests on: the same formulas can be read by other solvers.
+This is what `oom_smt.induction.Prover` gives to z3, with those lemmas only that the proof rests on: the
+same formulas can be read by other solvers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from itertools import product
+from collections.abc import Iterator, Sequence
 
 import attrs
 
-from oom_smt.induction import FIRST_NUMBER, MOST_WITNESSES, Obligation, formula_of, keeping, obligations
+from oom_smt.induction import Obligation, Prover, formula_of
 from oom_smt.open_encoding import OpenEncoding
-from oom_smt.proving import Invariant, Proof
+from oom_smt.proving import Invariant, Proof, strict
 from oom_smt.z3_api import Answer, Solver
-from oom_spec.language import terms
 from oom_spec.language.terms import Term
-from oom_spec.unbounded.grounding import Frozen, Grounding, Universe, opened, prefix
-from oom_spec.unbounded.start import starts
+from oom_spec.unbounded.grounding import Universe, opened
 
 
 @attrs.frozen(eq=False)
@@ -46,58 +43,27 @@ def ground_obligations(invariant: Invariant, proof: Proof) -> Iterator[GroundObl
 
     ``proof`` comes from `oom_smt.proving.prove` with ``support=True``.
     """
-    subject = (
-        proof.subject
-        if proof.only_by_excuse
-        else attrs.evolve(proof.subject, excuse=None, excuses=None, excuse_members=())
-    )
+    subject = proof.subject if proof.only_by_excuse else strict(proof.subject)
     known = dict(invariant.lemmas)
     if subject.event is None:
         known[subject.id] = formula_of(subject)
-    era, absent = invariant.era, invariant.prover.absent
-    for name, needed in proof.support.items():
+    prover = invariant.prover
+    for name, uses in proof.uses.items():
         if name in known:
-            yield GroundObligation(name, "start", (), at_start(known[name], absent))
-        assumed = list(dict.fromkeys([*needed, *([name] if name in known else [])]))
-        asked = obligations(era, subject) if name == subject.id else keeping(era, known[name])
-        for declared, obligation in asked:
-            assertions = at_step(obligation, [known[each] for each in assumed], absent)
-            yield GroundObligation(name, declared.id, tuple(assumed), assertions)
+            yield GroundObligation(name, "start", (), at_start(known[name], prover))
+        for use in uses:
+            assertions = at_step(use.obligation, [known[each] for each in use.lemmas], prover)
+            yield GroundObligation(name, use.step.id, use.lemmas, assertions)
 
 
-def at_start(goal: Term, absent: Collection[str]) -> tuple[Term, ...]:
+def at_start(goal: Term, prover: Prover) -> tuple[Term, ...]:
     """That a world starts without ``goal``."""
-    universe = Universe(absent)
-    denied = [opened(goal, universe)]
-    grounding = Grounding(universe)
-    grounding.settled([], denied)
-    return _all(*grounding.settled(starts(universe), denied))
+    return prover.assertions(None, opened(goal, Universe(prover.absent)), ())
 
 
-def at_step(obligation: Obligation, lemmas: Sequence[Term], absent: Collection[str]) -> tuple[Term, ...]:
+def at_step(obligation: Obligation, lemmas: Sequence[Term], prover: Prover) -> tuple[Term, ...]:
     """That ``lemmas`` hold, the step can be taken, and the goal fails."""
-    universe, before, denied = obligation.parts(absent)
-    grounding = Grounding(universe)
-    grounding.settled(before, [denied])
-    known: list[Term] = []
-    found: list[Term] = []
-    for number, lemma in enumerate(lemmas, 1):
-        frozen = Frozen(universe)
-        instances = Grounding(frozen, FIRST_NUMBER * number)
-        variables, body = prefix(lemma)
-        for chosen in product(*(universe.of(kind) for _, kind in variables)):
-            levels = (level for level, _ in variables)
-            known.append(instances.ground(body, True, dict(zip(levels, chosen, strict=True))))
-        found += frozen.met
-    for each in found[:MOST_WITNESSES]:
-        universe.add(each)
-    given, failures = grounding.settled(before, [denied])
-    return _all(known, given, failures)
-
-
-def _all(*parts: Sequence[Term]) -> tuple[Term, ...]:
-    kept = dict.fromkeys(term for part in parts for term in part)
-    return tuple(term for term in kept if term is not terms.TRUE)
+    return prover.assertions(obligation.path, obligation.denied(prover.absent), prover.numbers(lemmas))
 
 
 def z3_answers(assertions: Sequence[Term], seconds: float) -> Answer:

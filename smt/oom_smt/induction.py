@@ -7,14 +7,13 @@ objects (`oom_spec.unbounded.grounding`) and is decided by Z3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
-from oom_smt import z3_api as z3
 from oom_smt.open_encoding import OpenEncoding
-from oom_smt.z3_api import Answer, Expr, Solver
+from oom_smt.questions import Counterexample, Denied, Lemmas, Question
 from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
@@ -24,8 +23,6 @@ from oom_spec.language.symbolic import either, implies
 from oom_spec.language.terms import Term
 from oom_spec.lifting import Path
 from oom_spec.unbounded.grounding import (
-    Frozen,
-    Grounding,
     Universe,
     add_objects_of,
     after,
@@ -33,7 +30,6 @@ from oom_spec.unbounded.grounding import (
     has_quantifier,
     objects_of_step,
     opened,
-    prefix,
     written_by,
 )
 from oom_spec.unbounded.opening import class_of, object_of, open_condition, open_formula, open_step
@@ -43,8 +39,6 @@ SECONDS = 10.0
 """Z3's share for one obligation."""
 
 Progress = Callable[[int, int, str], None]
-Denied = tuple[Term, Mapping[terms.Value, Term]]
-"""A formula that must not hold, and the fresh objects that it speaks of."""
 
 
 @attrs.frozen(eq=False)
@@ -54,6 +48,9 @@ class Broken:
     step: Step | None
     unknown: bool = False
     """Z3 gave up; otherwise there is a state from which the step breaks it, reachable or not."""
+    obligation: Obligation | None = None
+    found: Counterexample | None = None
+    """That state."""
 
     def __str__(self) -> str:
         where = "at the start" if self.step is None else f"by {self.step.id}"
@@ -70,10 +67,14 @@ class Obligation:
     keeps: bool
     """The goal is a lemma that must hold after the step."""
 
+    def denied(self, absent: Collection[str] = ()) -> Denied:
+        """What is to be refuted before the step, with its fresh objects."""
+        return self.parts(absent)[2]
+
     def parts(self, absent: Collection[str] = ()) -> tuple[Universe, list[Term], Denied]:
         """The objects, what is known before the step, and what is to be refuted, with its fresh objects."""
         universe = objects_of_step(self.path, absent)
-        before = [*self.path.site, *self.path.condition]
+        before = conditions_of(self.path)
         if not self.keeps:
             add_objects_of(self.goal, universe)
             return universe, before, (self.goal, {})
@@ -81,157 +82,133 @@ class Obligation:
         return universe, before, (after(body, self.path), fresh)
 
 
+Key = tuple[Path | None, frozenset[str], int | None]
+
+
+def _key(path: Path | None, denied: Denied) -> Key:
+    """What may be asked in one question: it shares its objects, and they must exist whichever of the goals fails."""
+    goal, fresh = denied
+    names = frozenset(str(each.payload) for each in (*fresh.values(), *terms.leaves(goal, terms.Op.NAMED)))
+    return path, names, goal.key if has_quantifier(goal) else None
+
+
+Failures = dict[str, Counterexample | None]
+"""What is not shown to hold, by name: a state in which it fails, or None where Z3 gave up."""
+
+
 class Prover:
     """Decides obligations, and remembers what it has built for them."""
 
     def __init__(self, absent: Collection[str] = (), seconds: float = SECONDS) -> None:
         """``absent`` has the classes of which there are no objects (`absent_classes`)."""
-        self.absent = absent
+        self.absent = frozenset(absent)
         self.seconds = seconds
         self.encoding = OpenEncoding()
+        self.lemmas = Lemmas()
         self.asked = 0
-        """Questions put to Z3."""
-        self._instances: dict[tuple[int, tuple[int, ...]], Expr] = {}
+        """Obligations decided."""
+        self.last_core: list[int] = []
+        """The lemmas that the last answer used, if nothing failed."""
+        self.last_guards: list[int] = []
+        """The conditions of the path that it used, by their place in `conditions_of`."""
+        self._questions: dict[Key, Question] = {}
+        self._shown: dict[tuple[Path, int], list[frozenset[int]]] = {}
 
     # -- one obligation ----------------------------------------------------------------------
 
-    def after_step(self, path: Path, goals: Mapping[str, Term], lemmas: Sequence[Term]) -> dict[str, bool]:
-        """The ``goals`` that the path may break, given the ``lemmas`` before it; True where Z3 gave up."""
-        universe = objects_of_step(path, self.absent)
-        bodies = {name: opened(goal, universe) for name, goal in goals.items()}
-        denied = {name: (after(body, path), fresh) for name, (body, fresh) in bodies.items()}
-        return self._decide(universe, [*path.site, *path.condition], denied, lemmas)
+    def failures(
+        self,
+        path: Path | None,
+        denied: Mapping[str, Denied],
+        assumed: Collection[int],
+        without: Collection[int] = (),
+    ) -> Failures:
+        """Which of ``denied`` may fail before the path (`Obligation.parts`), or at the start where there is none.
 
-    def at_event(self, path: Path, goal: Term, lemmas: Sequence[Term]) -> bool | None:
-        """Whether a formula over the path's own objects may fail before the step: None if not, True if Z3 gave up."""
-        universe, before, denied = Obligation(path, goal, keeps=False).parts(self.absent)
-        return self._decide(universe, before, {"": denied}, lemmas).get("")
+        Conditions of the path at the numbers ``without`` are left out.
+        """
+        groups: dict[Key, dict[str, Denied]] = {}
+        for name, each in denied.items():
+            groups.setdefault(_key(path, each), {})[name] = each
+        found: Failures = {}
+        for key, goals in groups.items():
+            question = self._question(key, path, goals, assumed)
+            self.asked += len(goals)
+            found.update(question.failures(goals, self.lemmas, assumed, without))
+            self.last_core, self.last_guards = question.core, question.guards
+        return found
+
+    def _question(self, key: Key, path: Path | None, goals: Mapping[str, Denied], assumed: Collection[int]) -> Question:
+        question = self._questions.get(key)
+        if question is None or not question.brought <= set(assumed):
+            if path is None:
+                question = Question(self.encoding, Universe(self.absent), starts, self.seconds)
+            else:
+                before = conditions_of(path)
+                question = Question(self.encoding, objects_of_step(path, self.absent), lambda _: before, self.seconds)
+            self._questions[key] = question
+            for goal, _ in goals.values():
+                add_objects_of(goal, question.universe)
+        return question
+
+    def core(self, obligation: Obligation, assumed: Collection[int]) -> list[int] | None:
+        """Lemmas that are enough for an obligation, as Z3 names them; None if it is not shown."""
+        denied = obligation.denied(self.absent)
+        if self.failures(obligation.path, {"": denied}, assumed):
+            return None
+        return self.last_core
+
+    def assertions(self, path: Path | None, denied: Denied, assumed: Collection[int]) -> tuple[Term, ...]:
+        """What an obligation comes down to: ground formulas that are never true together if it holds."""
+        self.failures(path, {"": denied}, assumed)
+        question = self._questions[_key(path, denied)]
+        instances = (each for number in assumed for each in question.instances.get(number, ()))
+        found = dict.fromkeys((*question.known, *instances, *question.failing.values()))
+        return tuple(each for each in found if each is not terms.TRUE)
+
+    def after_step(self, path: Path, goals: Mapping[str, Term], lemmas: Sequence[Term]) -> Failures:
+        """The ``goals`` that the path may break, given the ``lemmas`` before it."""
+        denied = {name: Obligation(path, goal, keeps=True).denied(self.absent) for name, goal in goals.items()}
+        return self.failures(path, denied, self.numbers(lemmas))
+
+    def numbers(self, lemmas: Iterable[Term]) -> list[int]:
+        """The numbers of lemmas, which are taken in if they are new."""
+        return [self.lemmas.add(lemma) for lemma in lemmas]
 
     def needs(self, obligation: Obligation, lemmas: Mapping[str, Term]) -> list[str] | None:
         """Names of lemmas that are enough for an obligation, none of which can be left out; None if they do not do."""
-        universe, before, denied = obligation.parts(self.absent)
-        grounding = Grounding(universe)
-        grounding.settled(before, [denied])
-        names = list(lemmas)
-        instances: list[Expr] = []
-        for number, known in enumerate(self._known(list(lemmas.values()), universe)):
-            instances.append(z3.implies(z3.bool_variable(str(number)), z3.conjoin(known)))
-        given, bad = grounding.settled(before, [denied])
-        solver = Solver(None)
-        solver.add(*instances, *(self.encoding.truth(each) for each in (*given, *bad)))
-
-        def enough(numbers: Sequence[int]) -> list[int] | None:
-            self.asked += 1
-            answer = solver.check(self.seconds, [z3.bool_variable(str(number)) for number in numbers])
-            return sorted(map(int, solver.core())) if answer is Answer.UNSAT else None
-
-        kept = enough(range(len(names)))
+        names = dict(zip(self.numbers(lemmas.values()), lemmas, strict=True))
+        kept = self.core(obligation, list(names))
         if kept is None:
             return None
         for number in list(kept):
-            smaller = enough([each for each in kept if each != number]) if number in kept else None
-            kept = kept if smaller is None else smaller
+            if number in kept:
+                smaller = self.core(obligation, [each for each in kept if each != number])
+                kept = kept if smaller is None else smaller
         return [names[number] for number in kept]
 
-    def at_start(self, goals: Mapping[str, Term]) -> dict[str, bool]:
-        """The ``goals`` that the start does not give; True where Z3 gave up."""
-        found: dict[str, bool] = {}
-        for name, goal in goals.items():
-            universe = Universe(self.absent)
-            body, fresh = opened(goal, universe)
-            grounding = Grounding(universe)
-            grounding.settled([], [(body, fresh)])
-            given, denied = grounding.settled(starts(universe), [(body, fresh)])
-            solver = Solver(None)
-            solver.add(*(self.encoding.truth(each) for each in (*given, *denied)))
-            self.asked += 1
-            answer = solver.check(self.seconds)
-            if answer is not Answer.UNSAT:
-                found[name] = answer is Answer.UNKNOWN
-        return found
-
-    def _decide(
-        self,
-        universe: Universe,
-        before: Sequence[Term],
-        denied: Mapping[str, Denied],
-        lemmas: Sequence[Term],
-    ) -> dict[str, bool]:
-        grounding = Grounding(universe)
-        grounding.settled(before, list(denied.values()))
-        known = [fact for facts in self._known(lemmas, universe) for fact in facts]
-        given, bad = grounding.settled(before, list(denied.values()))
-        left = {
-            name: self.encoding.truth(term) for name, term in zip(denied, bad, strict=True) if term is not terms.FALSE
-        }
-        if not left:
-            return {}
-        solver = Solver(None)
-        solver.add(*known, *(self.encoding.truth(each) for each in given))
-        return self._ask(solver, left)
-
-    def _ask(self, solver: Solver, left: dict[str, Expr]) -> dict[str, bool]:
-        """Which of the formulas are possible: all at once, then again for what a model leaves open."""
-        found: dict[str, bool] = {}
-        while left:
-            solver.push()
-            solver.add(z3.disjoin(left.values()))
-            self.asked += 1
-            answer = solver.check(self.seconds)
-            if answer is Answer.SAT:
-                hit = solver.true_of(left)
-                found.update(dict.fromkeys(hit, False))
-            elif answer is Answer.UNKNOWN:
-                hit = list(left)
-                found.update(dict.fromkeys(hit, True))
-            else:
-                hit = list(left)
-            solver.pop()
-            left = {name: each for name, each in left.items() if name not in hit}
-        return found
-
-    def _known(self, lemmas: Sequence[Term], universe: Universe) -> list[list[Expr]]:
-        """What each lemma says of the objects of the universe; then the witnesses of lemmas are added to it."""
-        known: list[list[Expr]] = []
-        found: list[Term] = []
-        for lemma in lemmas:
-            facts, witnesses = self._assume(lemma, universe, FIRST_NUMBER * (1 + len(known)))
-            known.append(facts)
-            found += witnesses
-        for each in found[:MOST_WITNESSES]:
-            universe.add(each)
-        return known
-
-    def _assume(self, lemma: Term, universe: Universe, first: int) -> tuple[list[Expr], list[Term]]:
-        """A lemma for all objects of the universe, and the witnesses that it brings, numbered from ``first`` on."""
-        frozen = Frozen(universe)
-        grounding = Grounding(frozen, first)
-        variables, body = prefix(lemma)
-        levels = [level for level, _ in variables]
-        plain = not has_quantifier(body)
-        found: list[Expr] = []
-        for chosen in product(*(universe.of(kind) for _, kind in variables)):
-            key = (body.key, tuple(each.key for each in chosen))
-            instance = self._instances.get(key) if plain else None
-            if instance is None:
-                ground = grounding.ground(body, True, dict(zip(levels, chosen, strict=True)))
-                instance = self.encoding.truth(ground)
-                if plain:
-                    self._instances[key] = instance
-            found.append(instance)
-        return found, frozen.met
+    def at_start(self, goals: Mapping[str, Term]) -> Failures:
+        """The ``goals`` that the start does not give."""
+        denied: dict[str, Denied] = {name: opened(goal, Universe(self.absent)) for name, goal in goals.items()}
+        return self.failures(None, denied, ())
 
     # -- a set of lemmas ---------------------------------------------------------------------
 
     def inductive(
-        self, era: Era, candidates: Mapping[str, Term], progress: Progress = lambda done, total, text: None
+        self,
+        era: Era,
+        candidates: Mapping[str, Term],
+        progress: Progress = lambda done, total, text: None,
+        needs: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> tuple[dict[str, Term], dict[str, Broken]]:
         """The largest part of ``candidates`` that is inductive, and what broke the others.
 
-        Houdini: whatever a step may break is dropped, until nothing is.
+        Houdini: whatever a step may break is dropped, until nothing is. ``needs`` names lemmas that may be enough for
+        others: they are tried first.
         """
-        broken: dict[str, Broken] = {name: Broken(None, unknown) for name, unknown in self.at_start(candidates).items()}
+        broken = {name: Broken(None, found is None, None, found) for name, found in self.at_start(candidates).items()}
         alive = {name: lemma for name, lemma in candidates.items() if name not in broken}
+        number_of = {name: self.lemmas.add(lemma) for name, lemma in candidates.items()}
         reads = {name: fields_of(lemma) for name, lemma in alive.items()}
         paths = [(declared, path, written_by(path)) for declared in era.steps for path in open_step(declared)]
         changed = True
@@ -239,32 +216,49 @@ class Prover:
             changed = False
             for number, (declared, path, written) in enumerate(paths):
                 progress(number, len(paths), f"{len(alive)} lemmas left, {declared.id}")
-                groups: dict[tuple[str, ...], dict[str, Term]] = {}
+                assumed = [number_of[name] for name in alive]
+                goals = {}
                 for name, lemma in alive.items():
-                    if reads[name] & written:
-                        groups.setdefault(tuple(kind for _, kind in prefix(lemma)[0]), {})[name] = lemma
-                for goals in groups.values():
-                    lost = self.after_step(path, goals, list(alive.values()))
-                    for name, unknown in lost.items():
-                        broken[name] = Broken(declared, unknown)
-                        del alive[name]
-                        changed = True
+                    if reads[name] & written and not self._is_kept(path, lemma, assumed):
+                        few = [number_of[each] for each in (name, *needs.get(name, ())) if each in alive]
+                        if name not in needs or not self._keeps(path, lemma, few):
+                            goals[name] = lemma
+                for name, found in self.after_step(path, goals, list(alive.values())).items():
+                    broken[name] = Broken(declared, found is None, Obligation(path, alive[name], keeps=True), found)
+                    del alive[name]
+                    changed = True
         return alive, broken
 
-    def breaks(self, era: Era, subject: Property, lemmas: Mapping[str, Term]) -> list[Broken]:
+    def _is_kept(self, path: Path, lemma: Term, assumed: Collection[int]) -> bool:
+        """Whether it was shown before, with lemmas that are among the ``assumed`` ones."""
+        return any(core <= set(assumed) for core in self._shown.get((path, lemma.key), ()))
+
+    def _keeps(self, path: Path, lemma: Term, assumed: Collection[int]) -> bool:
+        denied = Obligation(path, lemma, keeps=True).denied(self.absent)
+        if self.failures(path, {"": denied}, assumed):
+            return False
+        self._shown.setdefault((path, lemma.key), []).append(frozenset(self.last_core))
+        return True
+
+    def forget_questions(self) -> None:
+        """Give back memory. What was shown is remembered."""
+        self._questions.clear()
+
+    def breaks(
+        self, era: Era, subject: Property, lemmas: Mapping[str, Term], *, first_only: bool = False
+    ) -> list[Broken]:
         """Where ``subject`` is not shown to hold, given lemmas that do; nothing where it is proved."""
         found: list[Broken] = []
-        assumed = list(lemmas.values())
+        known = list(lemmas.values())
         if subject.event is None:
-            assumed.append(formula_of(subject))
-            found += [Broken(None, unknown) for unknown in self.at_start({"": assumed[-1]}).values()]
+            known.append(formula_of(subject))
+            found += [Broken(None, each is None, None, each) for each in self.at_start({"": known[-1]}).values()]
+        assumed = self.numbers(known)
         for declared, obligation in obligations(era, subject):
-            if obligation.keeps:
-                lost = self.after_step(obligation.path, {"": obligation.goal}, assumed).get("")
-            else:
-                lost = self.at_event(obligation.path, obligation.goal, assumed)
-            if lost is not None:
-                found.append(Broken(declared, lost))
+            lost = self.failures(obligation.path, {"": obligation.denied(self.absent)}, assumed)
+            found += [Broken(declared, each is None, obligation, each) for each in lost.values()]
+            if found and first_only:
+                break
         return found
 
     def support(self, era: Era, subject: Property, lemmas: Mapping[str, Term]) -> dict[str, list[str]]:
@@ -287,6 +281,11 @@ class Prover:
             found[name] = [each for each in needed if each != name]
             waiting += found[name]
         return found
+
+
+def conditions_of(path: Path) -> list[Term]:
+    """What must be true where a path is taken: the program point and what is given, then guards and decisions."""
+    return [*path.site, *path.condition]
 
 
 def keeping(era: Era, lemma: Term) -> list[tuple[Step, Obligation]]:
@@ -317,12 +316,6 @@ def obligations(era: Era, subject: Property) -> list[tuple[Step, Obligation]]:
                     goal = open_condition(_body_of(subject), given)
                     found.append((declared, Obligation(path, goal, keeps=False)))
     return found
-
-
-FIRST_NUMBER = 100_000
-"""Witnesses of different lemmas are numbered apart by this much: one name must not stand for two of them."""
-MOST_WITNESSES = 12
-"""Objects that lemmas say exist, of which the step's guards are assumed too."""
 
 
 def formula_of(subject: Property) -> Term:

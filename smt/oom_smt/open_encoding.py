@@ -14,10 +14,7 @@ from oom_smt.z3_api import Expr
 from oom_spec.language.errors import SpecError
 from oom_spec.language.objects import Object
 from oom_spec.language.terms import Kind, Op, Sort, Term
-from oom_spec.unbounded.opening import SINGLE, object_of, owner_of
-
-OPTIONAL = frozenset({"Killer.current"})
-"""Fixed attributes that may lead nowhere."""
+from oom_spec.unbounded.opening import OPTIONAL, SINGLE, object_of, owner_of
 
 
 class OpenEncoding:
@@ -86,6 +83,14 @@ class OpenEncoding:
         if owner is not None and attribute in OPTIONAL:
             return self._apply(f"{attribute}?", (owner,), z3.bool_sort()), self.object(term)
         return z3.bool_value(True), self.object(term)
+
+    def value(self, term: Term) -> Expr:
+        """A ground term of any sort; of a reference, the object that it leads to if it is set."""
+        return (
+            self.object(term)
+            if term.op in (Op.NAMED, Op.CONST) and term.sort.kind is Kind.OBJECT
+            else self._value(term)
+        )
 
     def _value(self, term: Term) -> Expr:
         if term.sort.kind is Kind.BOOL:

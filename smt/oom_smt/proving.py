@@ -1,27 +1,35 @@
-"""Unbounded proofs from scratch: lemmas guessed in small worlds, kept if they are inductive in all, and used."""
+"""Unbounded proofs: recorded lemmas, shown anew to be inductive in worlds of any size, and what they prove."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from enum import Enum
 
 import attrs
 
-from oom_smt.induction import Broken, Prover, obligations
+from oom_smt.induction import Broken, Obligation, Prover, conditions_of, formula_of, keeping, obligations
 from oom_spec.applicability import irrelevant, why_not
-from oom_spec.exploring import Exploration
-from oom_spec.instances import Instance
+from oom_spec.eras import all_eras
+from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
-from oom_spec.language.terms import Term
+from oom_spec.language.steps import Step
+from oom_spec.language.terms import Op, Term
+from oom_spec.lifting import Path
 from oom_spec.scenarios import SCENARIOS
-from oom_spec.unbounded.annotations import Observations
 from oom_spec.unbounded.grounding import absent_classes
 from oom_spec.unbounded.lemmas import LEMMAS
+from oom_spec.unbounded.recorded import recorded_for
+from oom_spec.unbounded.sentences import sentence
 from oom_spec.verdicts import Word
 
 Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, text: str) -> None:
+    """Progress that nobody sees."""
 
 
 @attrs.define(eq=False)
@@ -31,12 +39,34 @@ class Invariant:
     era: Era
     prover: Prover
     lemmas: dict[str, Term]
-    """By their statements; together they are inductive."""
-    refuted: dict[str, Broken]
-    """Candidates that are not, and what broke each."""
+    """By their names; together they are inductive."""
+    refuted: dict[str, Broken] = attrs.field(factory=dict)
+    """Recorded lemmas that are not, and what broke each."""
+    statements: dict[str, str] = attrs.field(factory=dict)
+    """What each says, as a sentence."""
+    seconds: float = 0.0
+
+
+@attrs.frozen(eq=False)
+class Use:
+    """What one obligation needs: none of it can be left out."""
+
+    step: Step
+    obligation: Obligation
+    lemmas: tuple[str, ...]
+    conditions: tuple[int, ...]
+    """Places in `conditions_of` its path."""
     seconds: float
-    reasons: dict[str, str]
-    """Where each candidate is from."""
+
+
+@attrs.frozen(eq=False)
+class GuardUse:
+    """A guard of a step that a proof uses."""
+
+    step: Step
+    guard: Enum
+    necessary: bool
+    """Without it some obligation is not shown any more, whatever lemmas of the proof are assumed."""
 
 
 @attrs.frozen(eq=False)
@@ -45,16 +75,26 @@ class Proof:
 
     subject: Property
     word: Word
-    """`proved`, `unknown` or `not-applicable`."""
+    """`proved`, `unknown`, `vacuous` or `not-applicable`."""
     obligations: int
     breaks: tuple[Broken, ...] = ()
     """Why it is unknown."""
     only_by_excuse: bool = False
     """Not proved without the excuses (N3) that the property accepts."""
-    support: dict[str, list[str]] = attrs.field(factory=dict)
-    """The lemmas that it rests on, each with those that it rests on itself; the property's id comes first."""
+    uses: dict[str, list[Use]] = attrs.field(factory=dict)
+    """Of the property (by its id, which comes first) and of each lemma that it rests on: what each obligation needs."""
+    guards: tuple[GuardUse, ...] = ()
     reason: str = ""
     seconds: float = 0.0
+
+    @property
+    def support(self) -> dict[str, list[str]]:
+        """The lemmas that it rests on, each with those that it rests on itself; the property's id comes first."""
+        found = {}
+        for name, uses in self.uses.items():
+            needed = dict.fromkeys(lemma for use in uses for lemma in use.lemmas)
+            found[name] = [lemma for lemma in needed if lemma != name]
+        return found
 
 
 def worlds(era: Era) -> list[Scenario]:
@@ -62,28 +102,33 @@ def worlds(era: Era) -> list[Scenario]:
     return [s for s in SCENARIOS if not s.slow and s.starts_after is None and not irrelevant(era, s)]
 
 
-def find_invariant(
-    era: Era, scenarios: Sequence[Scenario] | None = None, progress: Progress = lambda done, total, text: None
-) -> Invariant:
-    """The inductive part of the recorded lemmas and of the annotations that hold in ``scenarios``: all, unless said."""
+def find_invariant(era: Era, progress: Progress = silent, prover: Prover | None = None) -> Invariant:
+    """The inductive part of the lemmas that are recorded for an era, or for the recorded era that is most like it.
+
+    ``prover`` may be one that has shown something before, for an era with the same classes of objects.
+    """
     started = time.monotonic()
-    chosen = worlds(era) if scenarios is None else list(scenarios)
-    observed = Observations()
-    for number, scenario in enumerate(chosen):
-        progress(number, len(chosen), f"{era.id} guessing lemmas in {scenario.id}")
-        observed.look_at(Exploration(Instance(era, scenario)))
-    candidates: dict[str, Term] = {lemma.statement: lemma.formula for lemma in LEMMAS}
-    reasons = {lemma.statement: lemma.reason for lemma in LEMMAS}
-    for annotation in observed.annotations():
-        candidates[annotation.statement] = annotation.formula
-        reasons[annotation.statement] = "held in every reachable state of the small worlds"
-    prover = Prover(absent_classes(era))
-    lemmas, refuted = prover.inductive(era, candidates, progress)
-    return Invariant(era, prover, lemmas, refuted, time.monotonic() - started, reasons)
+    recorded = recorded_for(era, all_eras())
+    candidates = {lemma.name: lemma.formula for lemma in LEMMAS}
+    statements = {lemma.name: lemma.statement for lemma in LEMMAS}
+    for each in recorded:
+        candidates[each.name] = each.formula
+        statements[each.name] = sentence(each.clause)
+    needs = {each.name: each.needs for each in recorded}
+    prover = Prover(absent_classes(era)) if prover is None else prover
+    lemmas, refuted = prover.inductive(era, candidates, progress, needs)
+    return Invariant(era, prover, lemmas, refuted, statements, time.monotonic() - started)
 
 
-def prove(invariant: Invariant, subject: Property, *, support: bool = False) -> Proof:
-    """Try to prove ``subject`` with the lemmas of ``invariant``; ``support``: also find out what it rests on.
+def strict(subject: Property) -> Property:
+    """The property without the excuses (N3) that it accepts."""
+    return attrs.evolve(subject, excuse=None, excuses=None, excuse_members=())
+
+
+def prove(invariant: Invariant, subject: Property, *, support: bool = False, progress: Progress = silent) -> Proof:
+    """Try to prove ``subject`` with the lemmas of ``invariant``.
+
+    ``support``: also find out what it rests on, or all that is in the way; otherwise the first such step is enough.
 
     Raises `SpecError` for a question about the whole graph.
     """
@@ -95,15 +140,93 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False) -> 
     asked = len(obligations(era, subject))
     if not asked and subject.event is not None:
         return Proof(subject, Word.VACUOUS, 0, reason="no step announces what it speaks of")
-    proved, excused = attrs.evolve(subject, excuse=None, excuses=None, excuse_members=()), False
-    broken = tuple(invariant.prover.breaks(era, proved, invariant.lemmas))
+    proved, excused = strict(subject), False
+    broken = tuple(invariant.prover.breaks(era, proved, invariant.lemmas, first_only=not support))
     if broken and subject.excuse is not None:
         proved, excused = subject, True
-        broken = tuple(invariant.prover.breaks(era, subject, invariant.lemmas))
+        broken = tuple(invariant.prover.breaks(era, subject, invariant.lemmas, first_only=not support))
     if broken:
         return Proof(subject, Word.UNKNOWN, asked, broken, seconds=time.monotonic() - started)
-    needed = invariant.prover.support(era, proved, invariant.lemmas) if support else {}
-    return Proof(subject, Word.PROVED, asked, (), excused, needed, seconds=time.monotonic() - started)
+    if proved.event is None and formula_of(proved) is terms.TRUE:
+        return Proof(subject, Word.VACUOUS, asked, (), excused, reason="its formula is true of every state")
+    uses = uses_of(invariant, proved, progress) if support else {}
+    guards = guards_of(invariant, proved, uses) if support else ()
+    seconds = time.monotonic() - started
+    return Proof(subject, Word.PROVED, asked, (), excused, uses, guards, seconds=seconds)
 
 
-__all__ = ["Invariant", "Proof", "find_invariant", "prove", "worlds"]
+# -- what a proof rests on -------------------------------------------------------------------
+
+
+def uses_of(invariant: Invariant, subject: Property, progress: Progress = silent) -> dict[str, list[Use]]:
+    """What each obligation of a proved property needs, and of each lemma that they need, and so on."""
+    known = _known(invariant, subject)
+    found: dict[str, list[Use]] = {}
+    waiting = [subject.id]
+    while waiting:
+        name = waiting.pop(0)
+        if name in found:
+            continue
+        asked = obligations(invariant.era, subject) if name == subject.id else keeping(invariant.era, known[name])
+        found[name] = []
+        for number, (step, obligation) in enumerate(asked):
+            progress(number, len(asked), f"{len(found)} of {len(found) + len(waiting)} lemmas, {step.id}")
+            found[name].append(_use(invariant.prover, step, obligation, known))
+        waiting += [lemma for use in found[name] for lemma in use.lemmas if lemma not in found]
+    return found
+
+
+def _known(invariant: Invariant, subject: Property) -> dict[str, Term]:
+    own = {subject.id: formula_of(subject)} if subject.event is None else {}
+    return {**invariant.lemmas, **own}
+
+
+def _use(prover: Prover, step: Step, obligation: Obligation, known: Mapping[str, Term]) -> Use:
+    started = time.monotonic()
+    lemmas = prover.needs(obligation, known) or []
+    assumed = prover.numbers(known[name] for name in lemmas)
+    denied = {"": obligation.denied(prover.absent)}
+    every = set(range(len(conditions_of(obligation.path))))
+    prover.failures(obligation.path, denied, assumed)
+    kept = set(prover.last_guards)
+    for number in sorted(kept, reverse=True):
+        if number in kept and not prover.failures(obligation.path, denied, assumed, every - kept | {number}):
+            kept = set(prover.last_guards)
+    return Use(step, obligation, tuple(lemmas), tuple(sorted(kept)), time.monotonic() - started)
+
+
+def guards_of(invariant: Invariant, subject: Property, uses: Mapping[str, list[Use]]) -> tuple[GuardUse, ...]:
+    """Each guard that the obligations use, taken away once: whether all of them are still shown."""
+    known = _known(invariant, subject)
+    prover = invariant.prover
+    assumed = prover.numbers(known[name] for name in uses if name in known)
+    necessary: dict[tuple[str, Enum], tuple[Step, bool]] = {}
+    for use in (use for each in uses.values() for use in each):
+        denied = {"": use.obligation.denied(prover.absent)}
+        for number in use.conditions:
+            guard = guard_at(use.obligation.path, number)
+            if guard is None:
+                continue
+            key = use.step.id, guard
+            if not necessary.get(key, (use.step, False))[1]:
+                lost = bool(prover.failures(use.obligation.path, denied, assumed, {number}))
+                necessary[key] = use.step, lost
+    return tuple(GuardUse(step, guard, lost) for (_, guard), (step, lost) in sorted(necessary.items(), key=_by_name))
+
+
+def _by_name(each: tuple[tuple[str, Enum], tuple[Step, bool]]) -> tuple[str, str]:
+    return each[0][0], each[0][1].name
+
+
+def guard_at(path: Path, number: int) -> Enum | None:
+    """The guard that a condition of a path is, or is part of; None for the program point and for decisions."""
+    condition = conditions_of(path)[number]
+    if number < len(path.site):
+        return None
+    for guard, term in path.guards:
+        if condition is term or (term.op is Op.AND and condition in term.args):
+            return guard
+    return None
+
+
+__all__ = ["GuardUse", "Invariant", "Proof", "Use", "find_invariant", "prove", "strict", "uses_of", "worlds"]

@@ -31,11 +31,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from oom_smt.finite import Builder, Question
-from oom_smt.open_encoding import OPTIONAL
 from oom_spec.language.errors import SpecError
 from oom_spec.language.objects import Object
 from oom_spec.language.terms import BOOL, COUNT, Kind, Op, Sort, Term
-from oom_spec.unbounded.opening import SINGLE, object_of, owner_of
+from oom_spec.unbounded.opening import OPTIONAL, SINGLE, object_of, owner_of
 
 
 class NoFiniteForm(SpecError):  # noqa: N818 - a refusal, worded as one

@@ -130,6 +130,21 @@ def substitute(value: Expr, pairs: Sequence[tuple[Expr, Expr]]) -> Expr:
     return Expr(z3.substitute(value, *pairs))
 
 
+class Model:
+    """A state that a solver found; what it leaves open has some value all the same."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def is_true(self, formula: Expr) -> bool:
+        """Whether a formula is true there."""
+        return bool(z3.is_true(self._model.eval(formula, model_completion=True)))
+
+    def text(self, value: Expr) -> str:
+        """A value, as z3 writes it."""
+        return str(self._model.eval(value, model_completion=True))
+
+
 class Solver:
     """A solver for quantifier-free bit-vectors."""
 
@@ -181,6 +196,10 @@ class Solver:
         """The names of the formulas that the model makes true."""
         model = self._solver.model()
         return [name for name, each in formulas.items() if z3.is_true(model.eval(each, model_completion=True))]
+
+    def model(self) -> Model:
+        """The state behind the last answer `SAT`."""
+        return Model(self._solver.model())
 
     def smt2(self) -> str:
         """The assertions as SMT-LIB text."""

@@ -27,6 +27,8 @@ class Expected:
     """Scenario and depth of each violation that only an excuse (N3) covers."""
     known: str
     """The commit, CVE or mail that knew of the violation; ``finding`` where nobody seems to have."""
+    unbounded: Word | None = None
+    """What `oomspec matrix --unbounded` says; None where it is not compared."""
 
     @property
     def text(self) -> str:
@@ -78,6 +80,7 @@ def load() -> tuple[Mapping[tuple[str, str], Expected], Mapping[str, str]]:
                 entry.get("violated_in", {}),
                 entry.get("excused_in", {}),
                 entry.get("known", ""),
+                Word(entry["unbounded"]) if "unbounded" in entry else None,
             )
             for era, subjects in raw["matrix"].items()
             for subject, entry in subjects.items()
@@ -95,6 +98,7 @@ def expected_cell(era: str, subject: str) -> Expected | None:
 def as_toml(cells: Mapping[tuple[str, str], Cell], claims: Mapping[str, str]) -> str:
     """Computed cells and claim outcomes in the form of the manifest, for `make manifest`."""
     known = {key: entry.known for key, entry in load()[0].items()}
+    unbounded = {key: entry.unbounded for key, entry in load()[0].items()}
     lines = [
         "# Expected verdicts. Compared with what a run computed, never consulted to produce one.",
         "# `known`: the commit, CVE or mail that knew of a violation, or `finding`.",
@@ -112,6 +116,8 @@ def as_toml(cells: Mapping[tuple[str, str], Cell], claims: Mapping[str, str]) ->
         }
         if excused:
             lines.append(f"excused_in = {_table(excused)}")
+        if (word := unbounded.get((era, subject))) is not None:
+            lines.append(f'unbounded = "{word.value}"')
         if cell.violated_in:
             lines.append(f'known = "{known.get((era, subject), "finding")}"')
     lines += ["", "[claims]", *(f'"{part}" = "{outcome}"' for part, outcome in claims.items())]

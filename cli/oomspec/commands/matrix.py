@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from oomspec.tables import Cells, Wrong, compact_table, legend, scenario_tables,
 @click.option("--wide", is_flag=True, help="Verdicts in words, one line per cell.")
 @click.option("--scenarios", "by_scenario", is_flag=True, help="Each property's verdicts scenario by scenario.")
 @click.option("--slow", is_flag=True, help="Also the scenarios with more than about 10^5 states, in a table apart.")
+@click.option("--unbounded", is_flag=True, help="Proofs for runs of every length in worlds of any size instead.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Leave the rest `unknown` after this time.")
 @click.option(
@@ -56,6 +58,7 @@ def matrix(
     wide: bool,
     by_scenario: bool,
     slow: bool,
+    unbounded: bool,
     jobs: int | None,
     timeout: float | None,
     z3_seconds: float,
@@ -77,6 +80,7 @@ def matrix(
       oomspec matrix
       oomspec matrix v4.12 v4.14 --property N1 --property S1
       oomspec matrix --property N1s --scenarios
+      oomspec matrix --unbounded
     """
     started = time.monotonic()
     names = (*eras, *more_eras)
@@ -87,6 +91,14 @@ def matrix(
             raise click.UsageError(f"two of the eras have the id {era.id!r}: give one of the files another id")
     say_advice(*chosen)
     subjects = list(dict.fromkeys(p for name in properties for p in find_properties(name))) or list(PROPERTIES)
+    if unbounded:
+        if slow or by_scenario or wide or junit or record:
+            raise click.UsageError("--unbounded has one table and no scenarios: leave out what is about these")
+        from oomspec.commands.unbounded import run_unbounded
+
+        by_name = {era.file or era.id: era for era in chosen}
+        limit = None if timeout is None else started + timeout
+        return run_unbounded(by_name, subjects, jobs or os.cpu_count() or 1, limit, as_json=as_json)
     scenarios = [s for s in SCENARIOS if slow or not s.slow]
     for report in (junit, record):
         if report is not None:

@@ -2,117 +2,290 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from enum import Enum
+
+import attrs
 import click
 
-from oom_smt.proving import Invariant, Proof, find_invariant, prove
-from oom_spec.eras import find_era
+from oom_smt.induction import Broken
+from oom_smt.learning import Clause, Learner, Stuck, why
+from oom_smt.proving import Invariant, Proof, find_invariant, prove, strict
+from oom_smt.showing import table, text
+from oom_smt.suggesting import choices, formula_of_literal
+from oom_spec.eras import all_eras, find_era
+from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
+from oom_spec.language.steps import Step
 from oom_spec.properties import find_properties
-from oom_spec.scenarios import find_scenario
+from oom_spec.unbounded.clauses import clause
+from oom_spec.unbounded.crowds import crowded_worlds, explored_worlds
+from oom_spec.unbounded.reached import explorer_reaches
+from oom_spec.unbounded.recorded import recorded_for, write
+from oom_spec.vacuity import Vacuity, vacuity
 from oom_spec.verdicts import Word
-from oomspec.output import coloured, json_line, progress_bar, status_of, wrapped
+from oomspec.output import Progress, Seconds, coloured, counted, json_line, progress_bar, status_of, wrapped
 
 THEOREM = (
     "In every run of every length, with any number of processes, threads, allocating contexts and pages, and any retry "
     "limit, that starts with objects as some scenario starts them:"
 )
-
-
 EXCUSED = " Or one of the excuses of N3 holds."
+SUGGEST_SECONDS = 300.0
+
+
+@attrs.define(eq=False)
+class Told:
+    """One property, with what is said beside its verdict."""
+
+    proof: Proof
+    vacuity: Vacuity | None = None
+    """Of what is proved: whether it says anything."""
+    obstacle: str = ""
+    """The first step that is in the way, as a table."""
+    obstacle_data: dict[str, object] | None = None
+    suggested: str = ""
+    """Lemmas that prove it, as they are recorded; or why none were found."""
+
+    @property
+    def word(self) -> Word:
+        """The verdict: what is proved and says nothing is vacuous."""
+        doubted = None if self.vacuity is None else self.vacuity.word
+        return doubted if self.proof.word is Word.PROVED and doubted is Word.VACUOUS else self.proof.word
 
 
 @click.command()
 @click.argument("era")
 @click.argument("properties", metavar="PROPERTY|all...", nargs=-1, required=True)
 @click.option(
-    "--scenario", "names", metavar="NAME", multiple=True, help="Guess lemmas in these worlds only (repeatable)."
+    "--suggest", is_flag=True, help="Search for lemmas that prove what the recorded ones do not, and print them."
 )
+@click.option(
+    "--seconds",
+    type=Seconds(),
+    default=SUGGEST_SECONDS,
+    show_default=True,
+    help="Processor time of the search for each property.",
+)
+@click.option("--no-vacuity", "doubt", flag_value=False, default=True, help="Leave out whether a proof says anything.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each property.")
-@click.option("-v", "--verbose", is_flag=True, help="All lemmas that hold, and candidates that do not.")
-def proof(era: str, properties: tuple[str, ...], names: tuple[str, ...], as_json: bool, verbose: bool) -> int:
+@click.option("-v", "--verbose", is_flag=True, help="What each obligation needs; all lemmas of the era.")
+def proof(
+    era: str, properties: tuple[str, ...], suggest: bool, seconds: float, doubt: bool, as_json: bool, verbose: bool
+) -> int:
     """Prove each PROPERTY in ERA for runs of every length in worlds of any size, and say what the proof rests on.
 
-    Lemmas are guessed from the reachable states of small worlds, and kept if they are inductive in worlds
-    of any size. What cannot be proved with them is `unknown`, not violated: the step that is named may only
-    break it from a state that no run reaches.
+    Recorded lemmas are shown anew to be inductive, then used. What cannot be proved with them is `unknown`, not
+    violated: a step is shown that would break it from a state that lemmas allow, and whether a small world reaches that
+    state.
 
     \b
-    Exit status: 0 proved, 3 unknown.
+    Exit status: 0 proved, 1 vacuous, 3 unknown.
     \b
     Examples:
-      oomspec proof v4.15 S9
-      oomspec proof v4.15 S5r S10 --scenario single --scenario threads
+      oomspec proof v4.15 S1
+      oomspec proof my_patch.py S1 --suggest --seconds 600
     """
     chosen = find_era(era)
     subjects = tuple(dict.fromkeys(p for name in properties for p in find_properties(name)))
     graphs = [subject.id for subject in subjects if subject.graph is not None]
     if graphs and len(graphs) == len(subjects):
         raise SpecError(f"{graphs[0]} is a question about the whole graph: `oomspec check` answers it for a scenario")
-    scenarios = [find_scenario(name) for name in names] or None
     with progress_bar(f"proof {chosen.id}") as progress:
-        invariant = find_invariant(chosen, scenarios, progress)
-        proofs = [prove(invariant, subject, support=True) for subject in subjects if subject.graph is None]
-    for each in proofs:
+        invariant = find_invariant(chosen, progress)
+        told = [
+            Told(prove(invariant, subject, support=True, progress=progress))
+            for subject in subjects
+            if subject.graph is None
+        ]
+        unknown = [each for each in told if each.proof.word is Word.UNKNOWN]
+        for each in unknown:
+            _look_at_obstacle(invariant, each, progress)
+        for each in told:
+            if doubt and each.proof.word is Word.PROVED:
+                each.vacuity = _doubt(chosen, each.proof, progress)
+        if suggest and unknown:
+            _suggest(invariant, unknown, seconds, progress)
+    for each in told:
         if as_json:
             json_line(_as_json(invariant, each))
         else:
-            _print(invariant, each)
+            _print(invariant, each, verbose)
     if verbose and not as_json:
         _print_lemmas(invariant)
-    return status_of([each.word for each in proofs])
+    return status_of([each.word for each in told])
 
 
-def _print(invariant: Invariant, found: Proof) -> None:
+def _doubt(era: Era, proof: Proof, progress: Progress) -> Vacuity:
+    """Whether a proof says anything; the guards that it cannot do without must be able to be false."""
+    used: dict[Step, list[Enum]] = {}
+    for each in proof.guards:
+        if each.necessary:
+            used.setdefault(each.step, []).append(each.guard)
+    subject = proof.subject if proof.only_by_excuse else strict(proof.subject)
+    return vacuity(era, subject, used, progress)
+
+
+# -- what is in the way ----------------------------------------------------------------------
+
+
+def _look_at_obstacle(invariant: Invariant, told: Told, progress: Progress) -> None:
+    """The first step that would break it, the states around it, and whether a small world reaches the first."""
+    broken = next((each for each in told.proof.breaks if each.found and each.obligation and each.step), None)
+    if broken is None or broken.step is None or broken.obligation is None or broken.found is None:
+        return
+    shown = table(
+        broken.step, broken.obligation.path, broken.obligation.goal, broken.found, told.proof.subject.statement
+    )
+    literals = [formula_of_literal(each) for each in why(broken.found, broken.obligation, invariant.prover)]
+    reached = explorer_reaches(literals, explored_worlds(invariant.era, progress))
+    if reached is None:
+        remark = "No small world reaches a state like the one before the step: a lemma that excludes it is missing."
+    else:
+        remark = f"The world {reached.scenario} reaches a state like the one before the step"
+        remark += "." if reached.run is None else f", after {counted(len(reached.run), 'step')}."
+    told.obstacle = f"{text(shown)}\n{remark}"
+    told.obstacle_data = {**shown.data, "reached": None if reached is None else reached.data}
+
+
+def _suggest(invariant: Invariant, unknown: Sequence[Told], seconds: float, progress: Progress) -> None:
+    """Learn lemmas for what is unknown."""
+    era = invariant.era
+    worlds = crowded_worlds(era, progress)
+    learner = Learner(era, worlds, lambda said: progress(0, 1, said))
+    learner.take_seen_values()
+    learner.sift(_clauses(invariant))
+    for each in unknown:
+        started = time.process_time()
+        try:
+            numbers = learner.prove(strict(each.proof.subject), seconds)
+        except Stuck as stuck:
+            each.suggested = f"no lemmas were found that prove it: {stuck}"
+            continue
+        found = [clause(map(formula_of_literal, learner.learned[number].clause)) for number in sorted(numbers)]
+        each.suggested = write({said: [era.id] for said in found if said.literals})
+        each.suggested += (
+            f"# found in {time.process_time() - started:.0f} s; with them {each.proof.subject.id} is proved\n"
+        )
+
+
+def _clauses(invariant: Invariant) -> list[Clause]:
+    return [tuple(choices(each.clause.literals)) for each in recorded_for(invariant.era, all_eras())]
+
+
+# -- as text ---------------------------------------------------------------------------------
+
+
+def _print(invariant: Invariant, told: Told, verbose: bool) -> None:
+    found = told.proof
     subject = found.subject
-    click.echo(f"{invariant.era.id} {subject.id:12}" + coloured(found.word, found.word.value) + _remark(found))
+    click.echo(f"{invariant.era.id} {subject.id:12}" + coloured(told.word, told.word.value) + _remark(told))
     if found.word is Word.PROVED:
         click.echo(wrapped(THEOREM))
         click.echo(wrapped(subject.statement + EXCUSED * found.only_by_excuse, "      "))
-        _print_support(found)
+        _print_support(invariant, found, verbose)
+        _print_guards(found)
+        _print_vacuity(told.vacuity)
     for each in found.breaks:
         click.echo(f"    not shown: {each}")
     if found.breaks:
-        click.echo(wrapped(f"{len(invariant.lemmas)} lemmas hold; they allow a state from which this happens."))
+        click.echo(
+            wrapped(f"{counted(len(invariant.lemmas), 'lemma')} hold; they allow a state from which this happens.")
+        )
+    for part in (told.obstacle, told.suggested):
+        if part:
+            click.echo("")
+            click.echo(part)
 
 
-def _remark(found: Proof) -> str:
-    if found.only_by_excuse:
-        return "  only by excuse"
-    return f"  ({found.reason})" if found.reason else ""
+def _print_vacuity(found: Vacuity | None) -> None:
+    if found is None:
+        return
+    if found.antecedent is not None:
+        click.echo(f"    put to the test at {found.antecedent.depth} in {found.antecedent.scenario}")
+    if found.violated_by is not None:
+        slip = found.violated_by
+        click.echo(wrapped(f"violated at {slip.depth} in {slip.scenario} by the slip {slip.mutation.id}"))
+    for step, guard in found.never_false:
+        click.echo(wrapped(f"never false in a small world: {guard.value}, of {step.id}"))
 
 
-def _print_support(found: Proof) -> None:
-    numbers = {name: number for number, name in enumerate(found.support)}
-    for name, needed in found.support.items():
+def _remark(told: Told) -> str:
+    found = told.proof
+    if told.vacuity is not None and told.vacuity.vacuous:
+        return f"  ({told.vacuity.reason})"
+    if found.reason:
+        return f"  ({found.reason})"
+    return "  only by excuse" if found.only_by_excuse else ""
+
+
+def _print_support(invariant: Invariant, found: Proof, verbose: bool) -> None:
+    support = found.support
+    numbers = {name: number for number, name in enumerate(support)}
+    for name, needed in support.items():
         rests = ", ".join(str(numbers[each]) for each in needed) or "the steps alone"
         if name == found.subject.id:
-            click.echo(f"    {found.obligations} obligations, in {found.seconds:.1f} s, which rest on: {rests}")
+            click.echo(
+                f"    {counted(found.obligations, 'obligation')}, in {found.seconds:.1f} s, which rest on: {rests}"
+            )
         else:
-            click.echo(wrapped(f"{numbers[name]}. {name} [{rests}]", "      "))
+            said = f"{numbers[name]}. {invariant.statements.get(name, name)}"
+            click.echo(wrapped(f"{said} [{rests}]", "      "))
+        if verbose:
+            for use in found.uses[name]:
+                lemmas = ", ".join(str(numbers[each]) for each in use.lemmas) or "no lemma"
+                click.echo(wrapped(f"{use.step.id}: {lemmas} ({use.seconds:.2f} s)", "          "))
+
+
+def _print_guards(found: Proof) -> None:
+    necessary = [each for each in found.guards if each.necessary]
+    redundant = [each for each in found.guards if not each.necessary]
+    for heading, guards in (("rests on these guards:", necessary), ("used, but redundant:", redundant)):
+        if guards:
+            click.echo(f"    {heading}")
+        for each in guards:
+            click.echo(wrapped(f"{each.step.id}: {each.guard.value}", "      "))
 
 
 def _print_lemmas(invariant: Invariant) -> None:
-    click.echo(f"{len(invariant.lemmas)} lemmas hold ({invariant.seconds:.0f} s):")
+    click.echo(f"{counted(len(invariant.lemmas), 'lemma')} hold ({invariant.seconds:.0f} s):")
     for name in invariant.lemmas:
-        click.echo(wrapped(f"{name} ({invariant.reasons[name]})", "    "))
-    click.echo(f"{len(invariant.refuted)} candidates do not:")
+        click.echo(wrapped(f"{name}: {invariant.statements.get(name, name)}", "    "))
+    if invariant.refuted:
+        click.echo(f"{counted(len(invariant.refuted), 'recorded lemma')} do not:")
     for name, broken in invariant.refuted.items():
         click.echo(wrapped(f"{name} ({broken})", "    "))
 
 
-def _as_json(invariant: Invariant, found: Proof) -> dict[str, object]:
+# -- JSON ------------------------------------------------------------------------------------
+
+
+def _as_json(invariant: Invariant, told: Told) -> dict[str, object]:
+    found = told.proof
     return {
         "schema": 1,
         "era": invariant.era.id,
         "aliases": list(invariant.era.aliases),
         "property": found.subject.id,
-        "verdict": found.word.value,
+        "verdict": told.word.value,
         "method": "induction",
         "lemmas": len(invariant.lemmas),
         "only_by_excuse": found.only_by_excuse,
         "obligations": found.obligations,
         "rests_on": found.support,
-        "not_shown": [str(each) for each in found.breaks],
+        "statements": {name: invariant.statements.get(name, "") for name in found.support if name in invariant.lemmas},
+        "guards": [
+            {"step": each.step.id, "guard": each.guard.name, "necessary": each.necessary} for each in found.guards
+        ],
+        "not_shown": [_broken_json(each) for each in found.breaks],
+        "vacuity": None if told.vacuity is None else told.vacuity.reason,
+        "obstacle": told.obstacle_data,
+        "suggested": told.suggested,
         "reason": found.reason,
         "seconds": round(invariant.seconds + found.seconds, 3),
     }
+
+
+def _broken_json(broken: Broken) -> str:
+    return str(broken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -17,10 +17,8 @@ from oom_smt.reducing import NoFiniteForm, finite
 from oom_smt.smtlib import smtlib
 from oom_smt.z3_api import Answer, version
 from oom_spec.eras import find_era
-from oom_spec.language import Era, Property, Scenario
 from oom_spec.language.errors import SpecError
 from oom_spec.properties import find_properties
-from oom_spec.scenarios import find_scenario
 from oom_spec.verdicts import Word
 from oomspec.output import Progress, Seconds, coloured, counted, json_line, progress_bar, status_of, warn, wrapped
 
@@ -67,13 +65,6 @@ class Rechecked:
     "--seconds", type=Seconds(), default=SECONDS, show_default=True, help="Time for each solver and obligation."
 )
 @click.option(
-    "--scenario",
-    "names",
-    metavar="NAME",
-    multiple=True,
-    help="Guess lemmas, if needed, in these worlds only (repeatable).",
-)
-@click.option(
     "--write",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -86,7 +77,6 @@ def recheck(
     properties: tuple[str, ...],
     who: tuple[str, ...],
     seconds: float,
-    names: tuple[str, ...],
     folder: Path | None,
     as_json: bool,
     verbose: bool,
@@ -105,7 +95,7 @@ def recheck(
     \b
     Examples:
       oomspec recheck v4.15 S5r
-      oomspec recheck v4.15 S9 --scenario single --with drup --write obligations
+      oomspec recheck v4.15 S9 --with drup --write obligations
     """
     chosen = find_era(era)
     subjects = tuple(dict.fromkeys(p for name in properties for p in find_properties(name)))
@@ -113,34 +103,21 @@ def recheck(
     if graphs and len(graphs) == len(subjects):
         raise SpecError(f"{graphs[0]} is a question about the whole graph: it has no proof by induction to recheck")
     asked = tuple(dict.fromkeys(who)) or tuple(PACKAGES)
-    scenarios = [find_scenario(name) for name in names] or None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     done = []
     with progress_bar(f"recheck {chosen.id}") as progress:
-        for invariant, proof in _proofs(chosen, [s for s in subjects if s.graph is None], scenarios, progress):
-            done.append(_rechecked(invariant, proof, asked, seconds, folder, progress))
+        invariant = find_invariant(chosen, progress)
+        for subject in subjects:
+            if subject.graph is None:
+                proof = prove(invariant, subject, support=True, progress=progress)
+                done.append(_rechecked(invariant, proof, asked, seconds, folder, progress))
     for each in done:
         if as_json:
             _print_json(each)
         else:
             _print(each, verbose)
     return status_of([each.word() for each in done])
-
-
-def _proofs(
-    era: Era, subjects: Sequence[Property], scenarios: Sequence[Scenario] | None, progress: Progress
-) -> Iterator[tuple[Invariant, Proof]]:
-    """A proof for each property; lemmas are guessed, which takes its time, only where the recorded ones do not do."""
-    recorded = find_invariant(era, [], progress)
-    proofs = {subject.id: prove(recorded, subject, support=True) for subject in subjects}
-    open_ones = [subject for subject in subjects if proofs[subject.id].word is Word.UNKNOWN]
-    guessed = find_invariant(era, scenarios, progress) if open_ones else recorded
-    for subject in subjects:
-        if subject in open_ones:
-            yield guessed, prove(guessed, subject, support=True)
-        else:
-            yield recorded, proofs[subject.id]
 
 
 def _rechecked(

@@ -301,6 +301,8 @@ def _reapply(term: Term, args: tuple[Term, ...]) -> Term:
     if op is Op.FIELD:
         assert isinstance(term.payload, str)
         return field(term.payload, term.sort, args, term.upto)
+    if op is Op.STATIC:
+        return static(str(term.payload), term.sort, args[0])
     return term
 
 

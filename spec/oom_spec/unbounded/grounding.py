@@ -184,13 +184,35 @@ class Grounding:
         return found
 
 
+_quantified: dict[int, bool] = {}
+
+
 def has_quantifier(term: Term) -> bool:
     """Whether a term speaks of all or some objects."""
-    return bool(terms.leaves(term, Op.EVERY) or terms.leaves(term, Op.SOME))
+    found = _quantified.get(term.key)
+    if found is None:
+        found = term.op in (Op.EVERY, Op.SOME) or any(map(has_quantifier, term.args))
+        _quantified[term.key] = found
+    return found
+
+
+_substituted: dict[tuple[object, ...], Term] = {}
+MOST_SUBSTITUTED = 500_000
+"""Results of `substitute` that are kept."""
 
 
 def substitute(term: Term, bindings: Mapping[Value, Term]) -> Term:
     """``term`` with objects in place of bound ones; attributes of named objects are names again."""
+    key = (term.key, *((level, each.key) for level, each in bindings.items()))
+    found = _substituted.get(key)
+    if found is None:
+        if len(_substituted) >= MOST_SUBSTITUTED:
+            _substituted.clear()
+        found = _substituted[key] = _substitute(term, bindings)
+    return found
+
+
+def _substitute(term: Term, bindings: Mapping[Value, Term]) -> Term:
 
     def leaf(part: Term) -> Term | None:
         if part.op is Op.BOUND:

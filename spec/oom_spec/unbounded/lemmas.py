@@ -17,6 +17,7 @@ from oom_spec.unbounded.opening import open_formula
 class Lemma:
     """A fact about reachable states that proofs lean on."""
 
+    name: str
     statement: str
     """One sentence."""
     reason: str
@@ -37,6 +38,7 @@ def nothing_without_vmas(world: World, mm: Mm) -> bool:
 
 LEMMAS = (
     Lemma(
+        "nothing-without-vmas",
         "An mm without any VMA has nothing to unmap, unless a fork is to build it.",
         "exit_mmap returns at once where mm->mmap is NULL",
         (Mm,),

@@ -9,7 +9,7 @@ Counts have no upper bound but the limits that steps ask for (`full`), which are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,9 @@ from oom_spec.lifting import Path, SymbolicStore, lift_formula, lift_step
 
 SINGLE: Mapping[str, str] = {"World": "world", "Reaper": "reaper"}
 """Classes with one object in every world, and its name."""
+
+OPTIONAL = frozenset({"Killer.current"})
+"""Fixed attributes that may lead nowhere."""
 
 
 class OpenStore(SymbolicStore):
@@ -136,4 +139,35 @@ def open_condition(formula: Callable[..., bool], arguments: tuple[object, ...]) 
     return lift_formula(formula, (store.handle(World, object_of("World", "world")), *given), store)
 
 
-__all__ = ["MisuseError", "OpenStore", "open_condition", "open_formula", "open_step", "parameters_of"]
+def never_all(literals: Iterable[Term]) -> Term:
+    """That no objects, for the names in ``literals``, make all of them true: one closed term.
+
+    A literal that speaks of what an optional attribute leads to is true only where it leads somewhere.
+    """
+    said = list(literals)
+    given = {leaf.key: leaf for each in said for leaf in terms.leaves(each, Op.STATIC) if leaf.payload in OPTIONAL}
+    there = (terms.negate(terms.equals(leaf, terms.const(leaf.sort, None))) for leaf in given.values())
+    body = terms.negate(terms.conjoin(*there, *said))
+    names: dict[str, Term] = {}
+    for leaf in terms.leaves(body, Op.NAMED):
+        names.setdefault(str(leaf.payload), leaf)
+    level = {name: number for number, name in enumerate(names)}
+
+    def lift(part: Term) -> Term | None:
+        if part.op is Op.NAMED:
+            return terms.bound(part.sort, level[str(part.payload)])
+        if part.op in (Op.BOUND, Op.EVERY, Op.SOME):
+            assert isinstance(part.payload, int)
+            inner = part.payload + len(names)
+            if part.op is Op.BOUND:
+                return terms.bound(part.sort, inner)
+            return terms.quantify(part.op, part.args[0].sort, inner, terms.rebuild(part.args[1], lift, {}))
+        return None
+
+    closed = terms.rebuild(body, lift, {})
+    for number, leaf in reversed(list(enumerate(names.values()))):
+        closed = terms.quantify(Op.EVERY, leaf.sort, number, closed)
+    return closed
+
+
+__all__ = ["MisuseError", "OpenStore", "never_all", "open_condition", "open_formula", "open_step", "parameters_of"]

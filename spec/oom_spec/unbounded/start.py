@@ -15,6 +15,7 @@ from oom_spec.language.terms import Kind, Op, Sort, Term, Value
 from oom_spec.scenarios import SCENARIOS
 from oom_spec.stepping import layout
 from oom_spec.unbounded.grounding import Universe
+from oom_spec.unbounded.opening import object_of
 
 
 @cache
@@ -44,6 +45,7 @@ def starts(universe: Universe) -> list[Term]:
                 found += [_starts(declared, owner) for owner in owners]
             if kind == "Mm":
                 found += _memory(subject)
+    found += _one_place(universe)
     return [each for each in found if each is not terms.TRUE]
 
 
@@ -83,3 +85,17 @@ def _memory(mm: Term) -> list[Term]:
         terms.disjoin(terms.negate(has_none), field_term(fields["unmapped"], (mm,)), children()),
         terms.disjoin(field_term(fields["vm_locked"], (mm,)), none_of("mlocked")),
     ]
+
+
+def _one_place(universe: Universe) -> list[Term]:
+    """A thread allocates in one context at a time."""
+    attribute = Object.classes["Killer"].statics["current"]
+    nobody = terms.const(attribute.sort, None)
+    killers = universe.of("Killer")
+    found = []
+    for number, one in enumerate(killers):
+        for other in killers[:number]:
+            mine, others = (object_of(attribute.sort.name, f"{each.payload}.current") for each in (one, other))
+            same = terms.conjoin(terms.equals(mine, others), terms.negate(terms.equals(mine, nobody)))
+            found.append(terms.disjoin(terms.negate(same), terms.equals(one, other)))
+    return found

@@ -1,0 +1,413 @@
+"""Lemmas suggested by counterexamples to induction.
+
+A counterexample is a state from which a step breaks what is to be proved. What makes the step do so is a
+conjunction of a few conditions on a few objects. If no small world ever reaches a state in which they are
+all true, then "never all of these" is a candidate: it is made as general as the small worlds allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+
+from oom_smt.questions import Counterexample, holds
+from oom_spec.language import terms
+from oom_spec.language.objects import Object
+from oom_spec.language.terms import BOOL, Kind, Op, Term, Value
+from oom_spec.lifting import declaration_of
+from oom_spec.unbounded.grounding import has_quantifier, substitute
+from oom_spec.unbounded.opening import never_all, owner_of
+from oom_spec.unbounded.small_worlds import SmallWorlds
+from oom_spec.unbounded.start import starting_values
+
+
+class Reasons:
+    """Why formulas are true in a state: conditions that are true there and enough."""
+
+    def __init__(self, found: Counterexample) -> None:
+        self.universe = found.universe
+        self.valuation = found.valuation
+        self.literals: dict[int, Term] = {}
+
+    def add(self, term: Term, positive: bool = True, bindings: Mapping[Value, Term] | None = None) -> None:
+        """Take down why ``term`` (or its negation) is true; raises AssertionError if it is not."""
+        self._add(term, positive, bindings or {})
+
+    def _holds(self, term: Term, positive: bool, bindings: Mapping[Value, Term]) -> bool:
+        return holds(term, positive, bindings, self.universe, self.valuation)
+
+    def _add(self, term: Term, positive: bool, bindings: Mapping[Value, Term]) -> None:
+        op = term.op
+        if op is Op.NOT:
+            self._add(term.args[0], not positive, bindings)
+        elif op is Op.AND or op is Op.OR:
+            if (op is Op.AND) == positive:
+                for arg in term.args:
+                    self._add(arg, positive, bindings)
+            else:
+                true = [arg for arg in term.args if self._holds(arg, positive, bindings)]
+                self._add(min(true, key=_cost), positive, bindings)
+        elif op is Op.ITE and term.sort == BOOL:
+            condition, yes, no = term.args
+            is_so = self._holds(condition, True, bindings)
+            self._add(condition, is_so, bindings)
+            self._add(yes if is_so else no, positive, bindings)
+        elif op is Op.EVERY or op is Op.SOME:
+            variable, body = term.args
+            if (op is Op.EVERY) == positive:
+                literal = substitute(term, bindings)
+                self._take(literal if positive else terms.negate(literal))
+                return
+            for each in self.universe.of(variable.sort.name):
+                if self._holds(body, positive, {**bindings, term.payload: each}):
+                    self._add(body, positive, {**bindings, term.payload: each})
+                    return
+            raise AssertionError(f"{term} is not true")
+        elif (
+            op is Op.EQ
+            and term.args[0].sort == BOOL
+            and not (term.args[0].op is Op.FIELD and term.args[1].op is Op.CONST)
+        ):
+            left, right = term.args
+            is_so = self._holds(left, True, bindings)
+            self._add(left, is_so, bindings)
+            self._add(right, is_so == positive, bindings)
+        elif op is Op.CONST:
+            assert bool(term.payload) == positive
+        else:
+            atom = self._resolved(substitute(term, bindings))
+            if atom.op is Op.CONST:
+                assert bool(atom.payload) == positive, (term, atom)
+            elif atom.op in (Op.NOT, Op.AND, Op.OR, Op.ITE):
+                self._add(atom, positive, {})
+            else:
+                self._take(atom if positive else terms.negate(atom))
+
+    def add_instances(self) -> None:
+        """What conditions on all objects say of those that other conditions speak of."""
+        named: dict[int, Term] = {}
+        for literal in self.literals.values():
+            for leaf in terms.leaves(literal, Op.NAMED):
+                at: Term | None = leaf
+                while at is not None:
+                    named[at.key] = at
+                    at = owner_of(at)[0]
+        for literal in list(self.literals.values()):
+            positive = literal.op is not Op.NOT
+            quantified = literal if positive else literal.args[0]
+            if quantified.op not in (Op.EVERY, Op.SOME):
+                continue
+            variable, body = quantified.args
+            for each in named.values():
+                if each.sort == variable.sort and self._holds(body, positive, {quantified.payload: each}):
+                    self._add(body, positive, {quantified.payload: each})
+
+    def add_identities(self) -> None:
+        """Which objects that conditions speak of are the same in this state, and which are not."""
+        names = {leaf.key: leaf for each in self.literals.values() for leaf in terms.leaves(each, Op.NAMED)}
+        roots: dict[int, Term] = {}
+        for leaf in names.values():
+            at = leaf
+            while (owner := owner_of(at)[0]) is not None and owner.op is Op.NAMED and "->" not in str(at.payload):
+                at = owner
+            roots[at.key] = at
+        kept = list(roots.values())
+        for number, one in enumerate(kept):
+            for other in kept[:number]:
+                if one.sort == other.sort:
+                    same = terms.equals(one, other)
+                    is_so = self.valuation.value(one) == self.valuation.value(other)
+                    self._take(same if is_so else terms.negate(same))
+
+    def add_counts(self) -> None:
+        """Of counts that a condition says are equal, whether they are above 0."""
+        for literal in list(self.literals.values()):
+            atom = literal.args[0] if literal.op is Op.NOT else literal
+            if atom.op is Op.EQ and atom.args[0].sort.kind is Kind.COUNT:
+                for side in atom.args:
+                    some = terms.at_least(side.args[0] if side.op is Op.ADD else side, 1)
+                    if some.op is not Op.CONST:
+                        self._take(some if self.valuation.truth(some) else terms.negate(some))
+
+    def _resolved(self, atom: Term) -> Term:
+        """``atom`` with the branch that is taken in place of each if-then-else."""
+
+        def leaf(part: Term) -> Term | None:
+            if part.op is not Op.ITE:
+                return None
+            is_so = self.valuation.truth(part.args[0])
+            self._add(part.args[0], is_so, {})
+            return self._resolved(part.args[1] if is_so else part.args[2])
+
+        return terms.rebuild(atom, leaf, {})
+
+    def _take(self, literal: Term) -> None:
+        if literal.op is Op.EQ and literal.args[0].op is Op.ADD and literal.args[1].op is Op.CONST:
+            (count, change), total = literal.args[0].args, literal.args[1]
+            literal = terms.equals(count, terms.add(total, -_number(change)))
+        if literal is not terms.TRUE:
+            self.literals[literal.key] = literal
+
+
+def _number(term: Term) -> int:
+    assert isinstance(term.payload, int)
+    return term.payload
+
+
+def _cost(term: Term) -> int:
+    """What to prefer as a reason: no quantifiers, few objects, few conditions."""
+    quantifiers = len(terms.leaves(term, Op.EVERY)) + len(terms.leaves(term, Op.SOME))
+    return 100 * quantifiers + 5 * len(terms.leaves(term, Op.NAMED)) + len(terms.leaves(term, Op.FIELD))
+
+
+def joined(literals: Sequence[Term]) -> list[Term]:
+    """The same with one name for each object, where an equality says so, and the links that names take for granted."""
+    found = list(dict.fromkeys(literals))
+    while (same := _same(found)) is not None:
+        kept, gone, said_by = same
+        found = _renamed(found, str(gone.payload), kept, said_by)
+    return _linked(found)
+
+
+def _same(literals: Sequence[Term]) -> tuple[Term, Term, Term] | None:
+    """Two names of one object, the second of which leads from nothing, and the literal that says so."""
+    leads: dict[int, Term] = {}
+    for each in literals:
+        if each.op is not Op.EQ or each.args[0].sort.kind is not Kind.OBJECT:
+            continue
+        left, right = each.args
+        if left.op is Op.NAMED and right.op is Op.NAMED:
+            for kept, gone in ((left, right), (right, left)):
+                if owner_of(gone)[0] is None and not str(kept.payload).startswith(f"{gone.payload}."):
+                    return kept, gone, each
+        elif Op.FIELD in (left.op, right.op) and Op.NAMED in (left.op, right.op):
+            reference, target = (left, right) if left.op is Op.FIELD else (right, left)
+            other = leads.setdefault(reference.key, target)
+            for kept, gone in ((other, target), (target, other)):
+                if kept is not gone and owner_of(gone)[0] is None:
+                    return kept, gone, each
+    return None
+
+
+def _renamed(literals: Sequence[Term], gone: str, kept: Term, dropped: Term) -> list[Term]:
+    new = str(kept.payload)
+
+    def leaf(part: Term) -> Term | None:
+        if part.op is not Op.NAMED:
+            return None
+        name = str(part.payload)
+        if name == gone:
+            return kept
+        if name.startswith((gone + ".", gone + "->")):
+            return terms.named(part.sort, new + name[len(gone) :])
+        return part
+
+    renamed = (terms.rebuild(each, leaf, {}) for each in literals if each is not dropped)
+    return [each for each in dict.fromkeys(renamed) if each is not terms.TRUE]
+
+
+def _linked(literals: Sequence[Term]) -> list[Term]:
+    """Names that lead from others as terms; a name that a reference leads to becomes one of its own, and a link."""
+    links: dict[str, tuple[Term, Term]] = {}
+
+    def expressed(term: Term) -> Term:
+        owner, attribute = owner_of(term)
+        if owner is None:
+            return term
+        if attribute.endswith("->"):
+            name = str(term.payload)
+            if name not in links:
+                declared = declaration_of(attribute.removesuffix("->"))
+                own = terms.named(term.sort, f"{term.sort.name}@{len(links) + 1}")
+                links[name] = (
+                    own,
+                    terms.equals(terms.field(declared.qualified, declared.sort, (expressed(owner),)), own),
+                )
+            return links[name][0]
+        return terms.static(attribute, term.sort, expressed(owner))
+
+    def leaf(part: Term) -> Term | None:
+        return expressed(part) if part.op is Op.NAMED else None
+
+    found = [terms.rebuild(each, leaf, {}) for each in literals]
+    return [each for each in dict.fromkeys([*found, *(link for _, link in links.values())]) if each is not terms.TRUE]
+
+
+@attrs.frozen(eq=False)
+class Choice:
+    """That a field has one of some values."""
+
+    term: Term
+    values: frozenset[str]
+
+    @property
+    def formula(self) -> Term:
+        """As a term."""
+        return terms.disjoin(*(terms.equals(self.term, terms.const(self.term.sort, v)) for v in sorted(self.values)))
+
+
+Literal = Term | Choice
+
+
+def members_of(field: Term) -> list[str]:
+    """The names of the values that a choice may have."""
+    return [member.name for member in declaration_of(str(field.payload)).members or ()]
+
+
+def formula_of_literal(literal: Literal) -> Term:
+    """As a term."""
+    return literal.formula if isinstance(literal, Choice) else literal
+
+
+def choices(literals: Sequence[Term]) -> list[Literal]:
+    """What literals say of program counters and other choices, put together."""
+    allowed: dict[int, tuple[Term, set[str]]] = {}
+    rest: list[Literal] = []
+    for each in literals:
+        positive = each.op is not Op.NOT
+        atom = each if positive else each.args[0]
+        if atom.op is Op.EQ and atom.args[0].sort.kind is Kind.CHOICE and atom.args[1].op is Op.CONST:
+            field, value = atom.args
+            known = allowed.setdefault(field.key, (field, set(members_of(field))))[1]
+            known &= {str(value.payload)} if positive else known - {str(value.payload)}
+        else:
+            rest.append(each)
+    return [*rest, *(Choice(field, frozenset(values)) for field, values in allowed.values())]
+
+
+def never_at_start(literal: Literal) -> bool:
+    """Whether no scenario starts with it, of whatever object."""
+    if isinstance(literal, Choice):
+        return literal.values.isdisjoint(map(str, starting_values()[str(literal.term.payload)]))
+    positive = literal.op is not Op.NOT
+    atom = literal if positive else literal.args[0]
+    field = atom if atom.op is Op.FIELD else atom.args[0] if atom.args else atom
+    values = starting_values().get(str(field.payload)) if field.op is Op.FIELD else None
+    if values is None:
+        return False
+    if atom.op is Op.FIELD:
+        return positive not in values
+    if atom.op is Op.AT_LEAST:
+        return positive and values == (0,)
+    if atom.op is Op.EQ and field.sort.kind is Kind.OBJECT and atom.args[1].op is not Op.CONST:
+        return positive and values == (None,)
+    return False
+
+
+class Generaliser:
+    """Makes "never all of these" as general as small worlds and the start allow."""
+
+    def __init__(self, worlds: SmallWorlds, starts_with: Callable[[Term], bool]) -> None:
+        """``starts_with`` tells whether the start gives a closed formula."""
+        self.worlds = worlds
+        self.starts_with = starts_with
+
+    def widened(self, literals: Sequence[Literal]) -> list[Literal]:
+        """Each literal, in this order, dropped or given all values that are as unreachable as its own.
+
+        What kept objects together may have gone by the end, so it is done again until nothing changes.
+        """
+        kept = self._widened_once(literals)
+        while len(kept) < len(literals):
+            literals, kept = kept, self._widened_once(kept)
+        return kept
+
+    def _widened_once(self, literals: Sequence[Literal]) -> list[Literal]:
+        kept = list(literals)
+        for literal in literals:
+            at = kept.index(literal)
+            wider = self._wider(kept, at)
+            if wider != kept and (any(map(never_at_start, wider)) or self.starts_with(never(wider))):
+                kept = wider
+        return kept
+
+    def _wider(self, kept: list[Literal], at: int) -> list[Literal]:
+        without = [*kept[:at], *kept[at + 1 :]]
+        others = [formula_of_literal(each) for each in without]
+        literal = kept[at]
+        if isinstance(literal, Choice):
+            beside = {str(v) for v in self.worlds.values_beside(others, literal.term)}
+            if not beside and not more_apart(kept, at):
+                return without
+            wide = frozenset(members_of(literal.term)) - beside
+            return kept if wide == literal.values else [*kept[:at], Choice(literal.term, wide), *kept[at + 1 :]]
+        return kept if more_apart(kept, at) or self.worlds.reachable(others) else without
+
+    def reachable(self, literals: Sequence[Literal]) -> bool:
+        """Whether some small world has a state like this."""
+        return self.worlds.reachable([formula_of_literal(each) for each in literals])
+
+
+def orders(literals: Sequence[Literal]) -> Iterator[list[Literal]]:
+    """In which literals may be widened: what is best left out comes first."""
+
+    def rank(literal: Literal) -> int:
+        if _is_fixed(literal):
+            return 0
+        if isinstance(literal, Choice):
+            return 4 if declaration_of(str(literal.term.payload)).program_counter else 3
+        atom = literal.args[0] if literal.op is Op.NOT else literal
+        if has_quantifier(literal):
+            return 0
+        if atom.op is Op.EQ and atom.args[0].sort.kind is Kind.OBJECT:
+            return 1 if literal.op is Op.NOT else 5
+        return 2
+
+    ranked = sorted(literals, key=rank)
+    yield ranked
+    yield ranked[::-1]
+    yield sorted(literals, key=lambda each: (rank(each) == 4, -rank(each)))
+    yield sorted(literals, key=lambda each: (rank(each) != 0, rank(each) != 4, rank(each)))
+    yield sorted(literals, key=lambda each: (rank(each) in (4, 5), rank(each)))[::-1]
+
+
+def never(literals: Sequence[Literal]) -> Term:
+    """That nothing makes all of ``literals`` true, as a closed formula."""
+    return never_all(formula_of_literal(each) for each in literals)
+
+
+def groups_of(literals: Sequence[Literal]) -> int:
+    """In how many groups the objects of some literals fall that no literal links."""
+    groups: list[set[object]] = []
+    for each in map(formula_of_literal, literals):
+        names = {leaf.payload for op in (Op.NAMED, Op.CONST) for leaf in terms.leaves(each, op) if _is_object(leaf)}
+        apart = [group for group in groups if not group & names]
+        groups = [*apart, names.union(*(group for group in groups if group & names))]
+    return len(groups)
+
+
+def more_apart(literals: Sequence[Literal], at: int) -> bool:
+    """Whether objects would have nothing to do with each other any more without the literal at this place.
+
+    Conditions on objects that nothing links may exclude each other only because small worlds have few objects.
+    """
+    return groups_of([*literals[:at], *literals[at + 1 :]]) > groups_of(literals)
+
+
+def weight(literals: Sequence[Literal]) -> tuple[int, int, int, int]:
+    """What to prefer among lemmas: objects that are linked, few quantifiers, few objects and literals."""
+    formulas = [formula_of_literal(each) for each in literals]
+    quantified = sum(has_quantifier(each) for each in formulas)
+    names = {leaf.payload for each in formulas for leaf in terms.leaves(each, Op.NAMED)}
+    fixed = sum(_is_fixed(each) for each in literals)
+    return groups_of(literals), quantified + fixed, len(literals) + len(names), len(names)
+
+
+def _is_fixed(literal: Literal) -> bool:
+    """Whether it is about a fixed attribute of an object: what never changes seldom matters to what happens."""
+    if isinstance(literal, Choice):
+        return False
+    atom = literal.args[0] if literal.op is Op.NOT else literal
+    if atom.op is Op.FIELD:
+        return declaration_of(str(atom.payload)).constant
+    return atom.op is Op.STATIC
+
+
+def _is_object(leaf: Term) -> bool:
+    return leaf.sort.kind is Kind.OBJECT and leaf.payload is not None
+
+
+__all__ = ["Choice", "Generaliser", "Reasons", "choices", "joined", "never", "orders", "weight"]
+
+_ = (Callable, Object)

@@ -1,0 +1,209 @@
+"""The reachable states of small worlds, as sets: which conditions are ever true of some objects together.
+
+A set of states is one integer with a bit for each state, so that a condition is looked up in all of
+them at once. What no small world reaches is only a guess about large ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from functools import reduce
+from operator import or_
+
+from oom_spec.instances import Instance
+from oom_spec.language import terms
+from oom_spec.language.errors import SpecError
+from oom_spec.language.terms import BOOL, Op, Term, Value
+from oom_spec.lifting import Slot
+from oom_spec.packing import Packing
+
+Binding = dict[Value, str]
+"""Objects by the names, or by the levels of quantifiers, that stand for them."""
+Column = Mapping[Value, int]
+"""For each value the states in which something has it."""
+
+
+class NobodyError(Exception):
+    """A fixed attribute does not lead to the object that a condition speaks of."""
+
+
+class SmallWorld:
+    """The reachable states of one instance, or some of them."""
+
+    def __init__(self, instance: Instance, packing: Packing, states: Sequence[int]) -> None:
+        self.instance = instance
+        self._packing = packing
+        self._states = states
+        self.all = (1 << len(self._states)) - 1
+        self._columns: dict[Slot, Column] = {}
+        self._values = {variable.slot: variable.values for variable in self.instance.variables}
+
+    def objects(self, kind: str) -> Sequence[str]:
+        """The names of the objects of a class."""
+        return self.instance.structure.objects.get(kind, ())
+
+    def column(self, slot: Slot) -> Column:
+        """The states in which a field has each of its values."""
+        found = self._columns.get(slot)
+        if found is None:
+            found = self._columns[slot] = self._new_column(slot)
+        return found
+
+    def _new_column(self, slot: Slot) -> Column:
+        constant = self.instance.constants.get(slot)
+        if constant is not None:
+            return {constant.payload: self.all}
+        if slot not in self._values:
+            raise NobodyError
+        offset, mask = self._packing.offsets[slot], self._packing.mask(slot)
+        codes = bytes(state >> offset & mask for state in self._states)
+        found: dict[Value, int] = {}
+        for code, value in enumerate(self._values[slot]):
+            table = bytes(ord("1") if each == code else ord("0") for each in range(256))
+            members = int(codes.translate(table), 2)
+            if members:
+                assert value is None or isinstance(value, (Enum, bool, int, str))
+                found[value.name if isinstance(value, Enum) else value] = members
+        return found
+
+    def truth(self, term: Term, binding: Binding) -> int:
+        """The states in which a formula is true of the objects that ``binding`` gives."""
+        op, args = term.op, term.args
+        if op is Op.CONST:
+            return self.all if term.payload else 0
+        if op is Op.NOT:
+            return self.all ^ self.truth(args[0], binding)
+        if op is Op.AND:
+            found = self.all
+            for arg in args:
+                found &= self.truth(arg, binding)
+                if not found:
+                    break
+            return found
+        if op is Op.OR:
+            found = 0
+            for arg in args:
+                found |= self.truth(arg, binding)
+            return found
+        if op is Op.ITE:
+            condition = self.truth(args[0], binding)
+            yes, no = (self.truth(arg, binding) for arg in args[1:])
+            return condition & yes | (self.all ^ condition) & no
+        if op is Op.EVERY or op is Op.SOME:
+            parts = (self.truth(args[1], {**binding, term.payload: each}) for each in self.objects(args[0].sort.name))
+            return reduce(or_, parts, 0) if op is Op.SOME else self.all ^ reduce(or_, (self.all ^ p for p in parts), 0)
+        if op is Op.AT_LEAST:
+            least = args[1].payload
+            assert isinstance(least, int)
+            return reduce(or_, (s for v, s in self.column_of(args[0], binding).items() if self._number(v) >= least), 0)
+        if op is Op.EQ:
+            if args[0].sort == BOOL:
+                return self.all ^ self.truth(args[0], binding) ^ self.truth(args[1], binding)
+            left, right = (self.column_of(arg, binding) for arg in args)
+            return reduce(or_, (states & right[value] for value, states in left.items() if value in right), 0)
+        column = self.column_of(term, binding)
+        return column.get(True, 0)
+
+    @staticmethod
+    def _number(value: Value) -> int:
+        assert isinstance(value, int)
+        return value
+
+    def column_of(self, term: Term, binding: Binding) -> Column:
+        """The states in which a term has each of its values."""
+        op, args = term.op, term.args
+        if op is Op.CONST:
+            return {term.payload: self.all}
+        if op is Op.NAMED or op is Op.BOUND:
+            return {binding[term.payload]: self.all}
+        if op is Op.STATIC:
+            name = str(term.payload)
+            if name.startswith("limit."):
+                return {self.instance.concrete.bounds[name.removeprefix("limit.")]: self.all}
+            return {self.instance.structure.statics.get((name, self._object(args[0], binding))): self.all}
+        if op is Op.FIELD:
+            return self.column((str(term.payload), tuple(self._object(arg, binding) for arg in args)))
+        if op is Op.ADD:
+            change = self._number(args[1].payload)
+            return {self._number(v) + change: states for v, states in self.column_of(args[0], binding).items()}
+        if op is Op.ITE:
+            condition = self.truth(args[0], binding)
+            found: dict[Value, int] = {}
+            for arg, where in ((args[1], condition), (args[2], self.all ^ condition)):
+                for value, states in self.column_of(arg, binding).items():
+                    found[value] = found.get(value, 0) | states & where
+            return found
+        if term.sort == BOOL:
+            true = self.truth(term, binding)
+            return {True: true, False: self.all ^ true}
+        raise SpecError(f"internal error: {term} cannot be looked up in small worlds")
+
+    def _object(self, term: Term, binding: Binding) -> str:
+        return str(next(iter(self.column_of(term, binding))))
+
+
+class SmallWorlds:
+    """Several of them."""
+
+    def __init__(self, worlds: Sequence[SmallWorld]) -> None:
+        self.worlds = list(worlds)
+        self.seen: dict[str, set[Value]] = {}
+        """The values that each field ever has."""
+        for world in self.worlds:
+            for variable in world.instance.variables:
+                values = self.seen.setdefault(variable.declaration.qualified, set())
+                values.update(world.column(variable.slot))
+
+    def reachable(self, literals: Sequence[Term]) -> bool:
+        """Whether all of ``literals`` are true at once, of some objects for the names in them."""
+        return any(True for _ in self._hits(literals, ()))
+
+    def values_beside(self, literals: Sequence[Term], term: Term) -> set[Value]:
+        """The values that ``term`` has where all of ``literals`` are true."""
+        found: set[Value] = set()
+        for world, binding, states in self._hits(literals, (term,)):
+            try:
+                column = world.column_of(term, binding)
+            except NobodyError:
+                continue
+            found.update(value for value, members in column.items() if value not in found and members & states)
+        return found
+
+    def _hits(self, literals: Sequence[Term], also: Sequence[Term]) -> Iterator[tuple[SmallWorld, Binding, int]]:
+        roots: dict[Value, Term] = {}
+        for term in (*literals, *also):
+            for leaf in terms.leaves(term, Op.NAMED):
+                roots.setdefault(leaf.payload, leaf)
+        order = list(roots.values())
+        place = {name: number for number, name in enumerate(roots, 1)}
+        due: list[list[Term]] = [[] for _ in range(len(order) + 1)]
+        for term in literals:
+            due[max((place[leaf.payload] for leaf in terms.leaves(term, Op.NAMED)), default=0)].append(term)
+        for world in self.worlds:
+            yield from self._assign(world, order, due, {}, world.all, 0)
+
+    def _assign(
+        self,
+        world: SmallWorld,
+        order: Sequence[Term],
+        due: Sequence[Sequence[Term]],
+        binding: Binding,
+        states: int,
+        at: int,
+    ) -> Iterator[tuple[SmallWorld, Binding, int]]:
+        try:
+            for term in due[at]:
+                states &= world.truth(term, binding)
+                if not states:
+                    return
+        except NobodyError:
+            return
+        if at == len(order):
+            yield world, binding, states
+            return
+        for each in world.objects(order[at].sort.name):
+            yield from self._assign(world, order, due, {**binding, order[at].payload: each}, states, at + 1)
+
+
+__all__ = ["SmallWorld", "SmallWorlds"]

@@ -1,0 +1,90 @@
+"""Lemmas learned from counterexamples to induction: what is found, what is refused, when the search stops."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from oom_smt.induction import Prover, formula_of
+from oom_smt.learning import Learner, Stuck, show
+from oom_smt.suggesting import Choice, choices, members_of, never
+from oom_spec.eras import find_era
+from oom_spec.exploring import Exploration
+from oom_spec.instances import Instance
+from oom_spec.properties import find_properties
+from oom_spec.scenarios import find_scenario
+from oom_spec.unbounded.clauses import read_clause
+from oom_spec.unbounded.grounding import absent_classes
+from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
+
+E6 = find_era("v4.15")
+
+
+@pytest.fixture(scope="module")
+def worlds() -> SmallWorlds:
+    found = [Exploration(Instance(E6, find_scenario(name))) for name in ("single", "tlb", "kthread-fault", "threads")]
+    return SmallWorlds([SmallWorld(each.instance, each.packing, tuple(each.parents)) for each in found])
+
+
+def test_what_is_learned_is_inductive(worlds: SmallWorlds) -> None:
+    said: list[str] = []
+    learner = Learner(E6, worlds, said.append)
+    learner.take_seen_values()
+    (subject,) = find_properties("S9")
+    numbers = learner.prove(subject)
+    assert said
+    formulas = {str(number): learner.learned[number].formula for number in numbers}
+    assert formula_of(subject) in formulas.values()
+    alive, broken = Prover(absent_classes(E6)).inductive(E6, formulas)
+    assert broken == {}
+    assert set(alive) == set(formulas)
+
+
+def test_an_event_is_proved_with_lemmas_about_the_routine(worlds: SmallWorlds) -> None:
+    learner = Learner(E6, worlds)
+    learner.take_seen_values()
+    numbers = learner.prove(find_properties("S4")[0])
+    clauses = [show(each) for number in numbers for each in learner.learned[number].clause]
+    assert any("reads" in each for each in clauses)
+
+
+def test_a_property_that_is_violated_has_no_lemmas(worlds: SmallWorlds) -> None:
+    """S6m is violated where two threads are queued: the search meets a state that can be reached."""
+    learner = Learner(E6, worlds)
+    learner.take_seen_values()
+    before = dict(learner.learned)
+    with pytest.raises(Stuck, match="a small world reaches what is in the way"):
+        learner.prove(find_properties("S6m")[0])
+    assert learner.learned == before
+
+
+def test_a_search_ends_in_time(worlds: SmallWorlds) -> None:
+    learner = Learner(E6, worlds)
+    with pytest.raises(Stuck, match="out of time"):
+        learner.prove(find_properties("S1")[0], seconds=0)
+
+
+def test_what_the_start_does_not_give_is_not_searched_for(worlds: SmallWorlds) -> None:
+    (subject,) = find_properties("S9")
+    wrong = attrs.evolve(subject, when=lambda world, mm: True, then=lambda world, mm: mm.oom_skip)
+    with pytest.raises(Stuck, match="the start does not give it"):
+        Learner(E6, worlds).prove(wrong)
+
+
+def test_known_clauses_are_taken_where_they_hold(worlds: SmallWorlds) -> None:
+    learner = Learner(E6, worlds)
+    texts = (
+        ["killer1.at is not IDLE or OOM_LOCK", "not killer1.holds_oom_lock"],
+        ["killer1.victim is task1", "task1.memdie"],  # small worlds reach it
+        ["task1.memdie", "not task1.hashed", "not task1.has_mm", "task1.exiting"],  # a step may break it
+    )
+    clauses = [tuple(choices(read_clause(each).literals)) for each in texts]
+    assert learner.sift(clauses[:2]) == 1
+    assert [each.formula for each in learner.learned.values()] == [never(clauses[0])]
+
+
+def test_choices_are_put_together_and_shown_shortly() -> None:
+    (literal,) = choices(read_clause(["reaper.at is not WAIT"]).literals)
+    assert isinstance(literal, Choice)
+    assert literal.values == set(members_of(literal.term)) - {"WAIT"}
+    assert show(literal) == "reaper.at not in {WAIT}"
