@@ -33,6 +33,7 @@ from oom_spec.unbounded.opening import SINGLE, object_of
 from oom_spec.unbounded.small_worlds import SmallWorlds
 from oom_spec.unbounded.start import field_term
 
+KNOWN = "known before"
 MOST_TRIES = 40
 """Lemmas that are learned for one obligation before it is given up."""
 
@@ -82,7 +83,8 @@ class Learner:
         return found
 
     def take_seen_values(self) -> None:
-        """Choices have the values that were seen: a lemma for each."""
+        """Choices have the values that were seen: a lemma for each, where that is inductive."""
+        found: list[Clause] = []
         for kind in Object.classes.values():
             for declared in kind.fields.values():
                 if (
@@ -94,8 +96,9 @@ class Learner:
                     owner = object_of(sort.name, "") if sort.name in SINGLE else terms.named(sort, f"{sort.name}1")
                     term = field_term(declared, (owner,))
                     unseen = frozenset(members_of(term)) - set(map(str, self.worlds.seen[declared.qualified]))
-                    if unseen and self._starts_with(never([Choice(term, unseen)])):
-                        self.take((Choice(term, unseen),), "the values that small worlds show")
+                    if unseen:
+                        found.append((Choice(term, unseen),))
+        self.sift(found)
 
     def sift(self, clauses: Iterable[Clause], needs: Mapping[Term, Iterable[Term]] = MappingProxyType({})) -> int:
         """Take those of ``clauses`` that are inductive together with what is taken already; how many they are.
@@ -116,7 +119,7 @@ class Learner:
         found, _ = self.prover.inductive(self.era, {**before, **formulas}, needs=hints)
         for name, (clause, _) in candidates.items():
             if name in found:
-                self.take(clause, "known from another era").done = True
+                self.take(clause, KNOWN).done = True
         return sum(name in found for name in candidates)
 
     def prove(self, subject: Property, seconds: float = float("inf")) -> set[int]:
@@ -160,7 +163,7 @@ class Learner:
                 continue
             found.add(number)
             each = self.learned[number]
-            if not each.cores and each.because == "known from another era":
+            if not each.cores and each.because == KNOWN:
                 for _, obligation in keeping(self.era, each.formula):
                     each.cores |= set(self.prover.core(obligation, list(self.learned)) or ())
             waiting += each.cores
@@ -187,8 +190,9 @@ class Learner:
         best: list[Literal] | None = None
         for order in orders(literals):
             wide = self.general.widened(order)
-            known = self.prover.lemmas.add(never(wide)) in self.learned
-            if not known and (best is None or weight(wide) < weight(best)):
+            formula = never(wide)
+            known = self.prover.lemmas.add(formula) in self.learned
+            if not known and (best is None or weight(wide) < weight(best)) and self._starts_with(formula):
                 best = wide
         if best is None:
             raise Stuck(f"nothing new is learned: {because}: {'; '.join(map(show, literals))}")

@@ -17,6 +17,7 @@ from oom_spec.language.objects import Object
 from oom_spec.language.terms import BOOL, Kind, Op, Term, Value
 from oom_spec.lifting import declaration_of
 from oom_spec.unbounded.grounding import has_quantifier, substitute
+from oom_spec.unbounded.literals import choice_of
 from oom_spec.unbounded.opening import never_all, owner_of
 from oom_spec.unbounded.small_worlds import SmallWorlds
 from oom_spec.unbounded.start import starting_values
@@ -265,14 +266,13 @@ def choices(literals: Sequence[Term]) -> list[Literal]:
     allowed: dict[int, tuple[Term, set[str]]] = {}
     rest: list[Literal] = []
     for each in literals:
-        positive = each.op is not Op.NOT
-        atom = each if positive else each.args[0]
-        if atom.op is Op.EQ and atom.args[0].sort.kind is Kind.CHOICE and atom.args[1].op is Op.CONST:
-            field, value = atom.args
-            known = allowed.setdefault(field.key, (field, set(members_of(field))))[1]
-            known &= {str(value.payload)} if positive else known - {str(value.payload)}
-        else:
+        chosen = choice_of(each)
+        if chosen is None:
             rest.append(each)
+        else:
+            field, values = chosen
+            known = allowed.setdefault(field.key, (field, set(values)))[1]
+            known &= values
     return [*rest, *(Choice(field, frozenset(values)) for field, values in allowed.values())]
 
 
