@@ -64,5 +64,9 @@ def test_recorded_cells_read_back_as_the_manifest_has_them() -> None:
     table = Matrix([find_era("hocko-2017-07-24")], find_properties("N2r"), [SINGLE], jobs=1, z3_seconds=0.0)
     table.run()
     read = tomllib.loads(as_toml(table.cells(), {"1.proposal": "proved-instance"}))
-    assert read["matrix"]["hocko-2017-07-24"]["N2r"] == {"verdict": "proved-instance", "excused_in": {"single": 39}}
+    assert read["matrix"]["hocko-2017-07-24"]["N2r"] == {
+        "verdict": "proved-instance",
+        "excused_in": {"single": 39},
+        "unbounded": "unknown",
+    }
     assert read["claims"] == {"1.proposal": "proved-instance"}

@@ -346,7 +346,7 @@ def test_a_proof_has_the_obligations_of_its_lemmas_too() -> None:
     (subject,) = find_properties("S5r")
     invariant = Invariant(E6, Prover(ABSENT), {LEMMA.name: LEMMA.formula})
     own = [Use(step, each, (LEMMA.name,), (), 0.0) for step, each in obligations(E6, subject)]
-    others = [Use(step, each, (), (), 0.0) for step, each in keeping(E6, LEMMA.formula)]
+    others = [Use(step, each, (LEMMA.name,), (), 0.0) for step, each in keeping(E6, LEMMA.formula)]
     proof = Proof(subject, Word.PROVED, 4, uses={"S5r": own, LEMMA.name: others})
     found = list(ground_obligations(invariant, proof))
     assert [each.lemmas for each in found if each.goal == "S5r"] == [(LEMMA.name,)] * 4
