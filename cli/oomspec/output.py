@@ -9,13 +9,14 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from oom_spec.language import Era
+from oom_spec.reporting import Progress
 from oom_spec.verdicts import Word
 
 SYMBOLS = {
@@ -47,9 +48,6 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value!r} is not a number of seconds", param, ctx)
         return seconds
-
-
-Progress = Callable[[int, int, str], None]
 
 
 def json_line(item: Mapping[str, object]) -> None:

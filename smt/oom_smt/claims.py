@@ -18,6 +18,7 @@ from oom_spec.instances import Instance
 from oom_spec.language.properties import Property
 from oom_spec.properties import find_properties
 from oom_spec.properties.claims import CLAIMS, Claim, Kind, Part, find_part
+from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios import find_scenario
 
 
@@ -131,7 +132,7 @@ def decide_claims(
     *,
     jobs: int = 0,
     z3_seconds: float = 2.0,
-    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+    progress: Progress = silent,
 ) -> Mapping[str, Outcome]:
     """The outcome of every part, by its id, computed in parallel.
 

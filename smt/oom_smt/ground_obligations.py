@@ -12,10 +12,10 @@ import attrs
 
 from oom_smt.induction import Obligation, Prover, formula_of
 from oom_smt.open_encoding import OpenEncoding
-from oom_smt.proving import Invariant, Proof, strict
+from oom_smt.proving import Invariant, Proof
 from oom_smt.z3_api import Answer, Solver
 from oom_spec.language.terms import Term
-from oom_spec.unbounded.grounding import Universe, opened
+from oom_spec.unbounded.grounding import opened
 
 
 @attrs.frozen(eq=False)
@@ -43,7 +43,7 @@ def ground_obligations(invariant: Invariant, proof: Proof) -> Iterator[GroundObl
 
     ``proof`` comes from `oom_smt.proving.prove` with ``support=True``.
     """
-    subject = proof.subject if proof.only_by_excuse else strict(proof.subject)
+    subject = proof.subject if proof.only_by_excuse else proof.subject.strict()
     known = dict(invariant.lemmas)
     if subject.event is None:
         known[subject.id] = formula_of(subject)
@@ -58,12 +58,12 @@ def ground_obligations(invariant: Invariant, proof: Proof) -> Iterator[GroundObl
 
 def at_start(goal: Term, prover: Prover) -> tuple[Term, ...]:
     """That a world starts without ``goal``."""
-    return prover.assertions(None, opened(goal, Universe(prover.absent)), ())
+    return prover.assertions(None, opened(goal), ())
 
 
 def at_step(obligation: Obligation, lemmas: Sequence[Term], prover: Prover) -> tuple[Term, ...]:
     """That ``lemmas`` hold, the step can be taken, and the goal fails."""
-    return prover.assertions(obligation.path, obligation.denied(prover.absent), prover.numbers(lemmas))
+    return prover.assertions(obligation.path, obligation.denied, prover.numbers(lemmas))
 
 
 def z3_answers(assertions: Sequence[Term], seconds: float) -> Answer:

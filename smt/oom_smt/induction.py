@@ -7,7 +7,7 @@ objects (`oom_spec.unbounded.grounding`) and is decided by Z3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
@@ -19,9 +19,9 @@ from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.language.properties import Property
 from oom_spec.language.steps import Step
-from oom_spec.language.symbolic import either, implies
 from oom_spec.language.terms import Term
 from oom_spec.lifting import Path
+from oom_spec.reporting import Progress, silent
 from oom_spec.unbounded.grounding import (
     Universe,
     add_objects_of,
@@ -37,8 +37,6 @@ from oom_spec.unbounded.start import starts
 
 SECONDS = 10.0
 """Z3's share for one obligation."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @attrs.frozen(eq=False)
@@ -67,19 +65,13 @@ class Obligation:
     keeps: bool
     """The goal is a lemma that must hold after the step."""
 
-    def denied(self, absent: Collection[str] = ()) -> Denied:
+    @property
+    def denied(self) -> Denied:
         """What is to be refuted before the step, with its fresh objects."""
-        return self.parts(absent)[2]
-
-    def parts(self, absent: Collection[str] = ()) -> tuple[Universe, list[Term], Denied]:
-        """The objects, what is known before the step, and what is to be refuted, with its fresh objects."""
-        universe = objects_of_step(self.path, absent)
-        before = conditions_of(self.path)
         if not self.keeps:
-            add_objects_of(self.goal, universe)
-            return universe, before, (self.goal, {})
-        body, fresh = opened(self.goal, universe)
-        return universe, before, (after(body, self.path), fresh)
+            return self.goal, {}
+        body, fresh = opened(self.goal)
+        return after(body, self.path), fresh
 
 
 Key = tuple[Path | None, frozenset[str], int | None]
@@ -153,7 +145,7 @@ class Prover:
 
     def core(self, obligation: Obligation, assumed: Collection[int]) -> list[int] | None:
         """Lemmas that are enough for an obligation, as Z3 names them; None if it is not shown."""
-        denied = obligation.denied(self.absent)
+        denied = obligation.denied
         if self.failures(obligation.path, {"": denied}, assumed):
             return None
         return self.last_core
@@ -168,7 +160,7 @@ class Prover:
 
     def after_step(self, path: Path, goals: Mapping[str, Term], lemmas: Sequence[Term]) -> Failures:
         """The ``goals`` that the path may break, given the ``lemmas`` before it."""
-        denied = {name: Obligation(path, goal, keeps=True).denied(self.absent) for name, goal in goals.items()}
+        denied = {name: Obligation(path, goal, keeps=True).denied for name, goal in goals.items()}
         return self.failures(path, denied, self.numbers(lemmas))
 
     def numbers(self, lemmas: Iterable[Term]) -> list[int]:
@@ -189,7 +181,7 @@ class Prover:
 
     def at_start(self, goals: Mapping[str, Term]) -> Failures:
         """The ``goals`` that the start does not give."""
-        denied: dict[str, Denied] = {name: opened(goal, Universe(self.absent)) for name, goal in goals.items()}
+        denied: dict[str, Denied] = {name: opened(goal) for name, goal in goals.items()}
         return self.failures(None, denied, ())
 
     # -- a set of lemmas ---------------------------------------------------------------------
@@ -198,7 +190,7 @@ class Prover:
         self,
         era: Era,
         candidates: Mapping[str, Term],
-        progress: Progress = lambda done, total, text: None,
+        progress: Progress = silent,
         needs: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> tuple[dict[str, Term], dict[str, Broken]]:
         """The largest part of ``candidates`` that is inductive, and what broke the others.
@@ -234,7 +226,7 @@ class Prover:
         return any(core <= set(assumed) for core in self._shown.get((path, lemma.key), ()))
 
     def _keeps(self, path: Path, lemma: Term, assumed: Collection[int]) -> bool:
-        denied = Obligation(path, lemma, keeps=True).denied(self.absent)
+        denied = Obligation(path, lemma, keeps=True).denied
         if self.failures(path, {"": denied}, assumed):
             return False
         self._shown.setdefault((path, lemma.key), []).append(frozenset(self.last_core))
@@ -255,31 +247,10 @@ class Prover:
             found += [Broken(None, each is None, None, each) for each in self.at_start({"": known[-1]}).values()]
         assumed = self.numbers(known)
         for declared, obligation in obligations(era, subject):
-            lost = self.failures(obligation.path, {"": obligation.denied(self.absent)}, assumed)
+            lost = self.failures(obligation.path, {"": obligation.denied}, assumed)
             found += [Broken(declared, each is None, obligation, each) for each in lost.values()]
             if found and first_only:
                 break
-        return found
-
-    def support(self, era: Era, subject: Property, lemmas: Mapping[str, Term]) -> dict[str, list[str]]:
-        """The lemmas that the proof of ``subject`` rests on, each with what it rests on itself.
-
-        The first entry, under the property's own id, is what its obligations need.
-        """
-        own = {subject.id: formula_of(subject)} if subject.event is None else {}
-        known = {**lemmas, **own}
-        found: dict[str, list[str]] = {}
-        waiting = [subject.id]
-        while waiting:
-            name = waiting.pop(0)
-            if name in found:
-                continue
-            asked = obligations(era, subject) if name == subject.id else keeping(era, lemmas[name])
-            needed: dict[str, None] = {}
-            for _, obligation in asked:
-                needed.update(dict.fromkeys(self.needs(obligation, known) or ()))
-            found[name] = [each for each in needed if each != name]
-            waiting += found[name]
         return found
 
 
@@ -313,24 +284,14 @@ def obligations(era: Era, subject: Property) -> list[tuple[Step, Obligation]]:
                     given = tuple(
                         object_of(class_of(each), each) if isinstance(each, str) else each for each in event.arguments
                     )
-                    goal = open_condition(_body_of(subject), given)
+                    goal = open_condition(subject.whole, given)
                     found.append((declared, Obligation(path, goal, keeps=False)))
     return found
 
 
 def formula_of(subject: Property) -> Term:
     """A state property as one closed formula."""
-    return open_formula(_body_of(subject), subject.over)
-
-
-def _body_of(subject: Property) -> Callable[..., bool]:
-    def body(*arguments: object) -> bool:
-        holds = subject.then(*arguments)
-        if subject.excuse is not None:
-            holds = either(holds, subject.excuse(*arguments))
-        return implies(subject.when(*arguments), holds)
-
-    return body
+    return open_formula(subject.whole, subject.over)
 
 
 __all__ = ["Broken", "Obligation", "Prover", "formula_of", "keeping", "obligations"]

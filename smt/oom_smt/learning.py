@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import attrs
 
-from oom_smt.induction import Obligation, Prover, formula_of, keeping, obligations
+from oom_smt.induction import Obligation, Prover, conditions_of, formula_of, keeping, obligations
 from oom_smt.questions import Counterexample
 from oom_smt.suggesting import (
     Choice,
@@ -16,8 +16,8 @@ from oom_smt.suggesting import (
     Literal,
     Reasons,
     choices,
+    formula_of_literal,
     joined,
-    members_of,
     never,
     orders,
     weight,
@@ -28,7 +28,9 @@ from oom_spec.language.objects import Object
 from oom_spec.language.properties import Property
 from oom_spec.language.steps import Step
 from oom_spec.language.terms import Kind, Sort, Term
+from oom_spec.unbounded import clauses
 from oom_spec.unbounded.grounding import absent_classes
+from oom_spec.unbounded.literals import members_of
 from oom_spec.unbounded.opening import SINGLE, object_of
 from oom_spec.unbounded.small_worlds import SmallWorlds
 from oom_spec.unbounded.start import field_term
@@ -95,7 +97,7 @@ class Learner:
                     sort = Sort(Kind.OBJECT, kind.__name__)
                     owner = object_of(sort.name, "") if sort.name in SINGLE else terms.named(sort, f"{sort.name}1")
                     term = field_term(declared, (owner,))
-                    unseen = frozenset(members_of(term)) - set(map(str, self.worlds.seen[declared.qualified]))
+                    unseen = frozenset(members_of(term.sort)) - set(map(str, self.worlds.seen[declared.qualified]))
                     if unseen:
                         found.append((Choice(term, unseen),))
         self.sift(found)
@@ -170,7 +172,7 @@ class Learner:
         return found
 
     def _discharge(self, step: Step, obligation: Obligation, goal: str) -> set[int]:
-        denied = obligation.denied(self.prover.absent)
+        denied = obligation.denied
         for _ in range(MOST_TRIES):
             failures = self.prover.failures(obligation.path, {"": denied}, list(self.learned))
             if not failures:
@@ -184,9 +186,9 @@ class Learner:
     def _learn(self, found: Counterexample, obligation: Obligation, because: str) -> None:
         if time.process_time() > self.until:
             raise Stuck(f"out of time at {because}")
-        literals = why(found, obligation, self.prover)
+        literals = why(found, obligation)
         if self.general.reachable(literals):
-            raise Stuck(f"a small world reaches what is in the way: {because}: {'; '.join(map(show, literals))}")
+            raise Stuck(f"a small world reaches what is in the way: {because}: {said(literals)}")
         best: list[Literal] | None = None
         for order in orders(literals):
             wide = self.general.widened(order)
@@ -195,16 +197,16 @@ class Learner:
             if not known and (best is None or weight(wide) < weight(best)) and self._starts_with(formula):
                 best = wide
         if best is None:
-            raise Stuck(f"nothing new is learned: {because}: {'; '.join(map(show, literals))}")
+            raise Stuck(f"nothing new is learned: {because}: {said(literals)}")
         lemma = self.take(tuple(best), because)
-        self.say(f"{lemma.number} for {because}: never {'; '.join(map(show, best))}")
+        self.say(f"{lemma.number} for {because}: {said(best)}")
 
 
-def why(found: Counterexample, obligation: Obligation, prover: Prover) -> list[Literal]:
+def why(found: Counterexample, obligation: Obligation) -> list[Literal]:
     """The conditions that make a step break a goal in the state of a counterexample."""
     reasons = Reasons(found)
-    _, before, (goal, fresh) = obligation.parts(prover.absent)
-    for term in before:
+    goal, fresh = obligation.denied
+    for term in conditions_of(obligation.path):
         reasons.add(term)
     reasons.add(goal, False, fresh)
     reasons.add_instances()
@@ -213,14 +215,9 @@ def why(found: Counterexample, obligation: Obligation, prover: Prover) -> list[L
     return choices(joined(list(reasons.literals.values())))
 
 
-def show(literal: Literal) -> str:
-    """A condition as text."""
-    if isinstance(literal, Term):
-        return str(literal)
-    other = set(members_of(literal.term)) - literal.values
-    if len(other) < len(literal.values):
-        return f"{literal.term} not in {{{', '.join(sorted(other))}}}"
-    return f"{literal.term} in {{{', '.join(sorted(literal.values))}}}"
+def said(literals: Iterable[Literal]) -> clauses.Clause:
+    """Conditions as a clause that a person can read."""
+    return clauses.clause(map(formula_of_literal, literals))
 
 
-__all__ = ["Clause", "Learned", "Learner", "Stuck", "show", "why"]
+__all__ = ["Clause", "Learned", "Learner", "Stuck", "said", "why"]

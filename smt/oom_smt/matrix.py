@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -22,13 +22,12 @@ from oom_spec.language.eras import Era
 from oom_spec.language.properties import Graph, Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.properties import find_properties
+from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios import find_scenario
 from oom_spec.verdicts import Cell, Verdict, Word
 
 PRIMARY = "single"
 """The scenario in which Z3 looks for violations of what holds."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @attrs.frozen
@@ -196,7 +195,7 @@ class Matrix:
         """The eras and scenarios that belong together, scenario by scenario."""
         return [(era, scenario) for scenario in self.scenarios for era in self.eras if self.runs(era, scenario)]
 
-    def run(self, progress: Progress = lambda done, total, text: None) -> None:
+    def run(self, progress: Progress = silent) -> None:
         """Compute every cell. An interrupt keeps what is done and is raised again."""
         names = tuple(p.id for p in self.properties)
         tasks = [Task(era.locator, scenario.id, names, 0.0, deadline=self.deadline) for era, scenario in self.pairs]
@@ -205,9 +204,7 @@ class Matrix:
             if self.z3_seconds > 0:
                 self._round(pool, self._second_opinions(), progress)
 
-    def run_once(
-        self, progress: Progress = lambda done, total, text: None, *, explore: bool = True, bound: int | None = None
-    ) -> None:
+    def run_once(self, progress: Progress = silent, *, explore: bool = True, bound: int | None = None) -> None:
         """As `check` does it: the explorer and Z3 in one go for each scenario, `z3_seconds` for each."""
         names = tuple(p.id for p in self.properties)
         tasks = [

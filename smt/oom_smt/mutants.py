@@ -33,6 +33,7 @@ from oom_spec.mutating import Mutation, Slip, mutated, mutations
 from oom_spec.noticing import Baseline, Notice, Strength
 from oom_spec.properties import PROPERTIES
 from oom_spec.properties.lemmas import SITE_LEMMAS
+from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.scenarios.gallery import GALLERY
 from oom_spec.survivors import Reason, reason_for
@@ -50,8 +51,6 @@ FIRST = 4
 """Scenarios that show a mutant and are tried before the lint of outcomes is."""
 MOST = 8
 """Scenarios that show a mutant and are tried at most, unless all are asked for."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @attrs.frozen
@@ -310,7 +309,7 @@ class Campaign:
         """The mutants that were not judged."""
         return [mutation for mutation in self.mutations() if mutation.id not in self.judged]
 
-    def run(self, progress: Progress = lambda done, total, text: None) -> None:
+    def run(self, progress: Progress = silent) -> None:
         """Judge every mutant, or as many as there is time for. An interrupt keeps what is done and is raised again."""
         _eras[self.era.id] = self.era
         names = self.names()

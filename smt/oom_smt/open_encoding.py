@@ -12,8 +12,8 @@ from typing import Any
 from oom_smt import z3_api as z3
 from oom_smt.z3_api import Expr
 from oom_spec.language.errors import SpecError
-from oom_spec.language.objects import Object
 from oom_spec.language.terms import Kind, Op, Sort, Term
+from oom_spec.unbounded.literals import members_of
 from oom_spec.unbounded.opening import OPTIONAL, SINGLE, object_of, owner_of
 
 
@@ -35,13 +35,8 @@ class OpenEncoding:
 
     def _choice(self, name: str) -> tuple[Any, dict[str, Expr]]:
         if name not in self.choices:
-            members = next(
-                [member.name for member in declared.members]
-                for kind in Object.classes.values()
-                for declared in kind.fields.values()
-                if declared.members is not None and declared.sort.name == name
-            )
-            sort, values = z3.choice_sort(name, tuple(members))
+            members = members_of(Sort(Kind.CHOICE, name))
+            sort, values = z3.choice_sort(name, members)
             self.choices[name] = sort, dict(zip(members, values, strict=True))
         return self.choices[name]
 

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 
 import attrs
 
 from oom_smt.induction import Broken, Obligation, Prover, conditions_of, formula_of, keeping, obligations
-from oom_spec.applicability import irrelevant, why_not
+from oom_spec.applicability import why_not
 from oom_spec.eras import all_eras
 from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.properties import Property
-from oom_spec.language.scenarios import Scenario
 from oom_spec.language.steps import Step
 from oom_spec.language.terms import Op, Term
 from oom_spec.lifting import Path
-from oom_spec.scenarios import SCENARIOS
+from oom_spec.reporting import Progress, silent
 from oom_spec.unbounded.grounding import absent_classes
 from oom_spec.unbounded.lemmas import LEMMAS
 from oom_spec.unbounded.recorded import recorded_for
 from oom_spec.unbounded.sentences import sentence
 from oom_spec.verdicts import Word
-
-Progress = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, text: str) -> None:
-    """Progress that nobody sees."""
 
 
 @attrs.define(eq=False)
@@ -97,11 +90,6 @@ class Proof:
         return found
 
 
-def worlds(era: Era) -> list[Scenario]:
-    """The small worlds in which lemmas are guessed."""
-    return [s for s in SCENARIOS if not s.slow and s.starts_after is None and not irrelevant(era, s)]
-
-
 def find_invariant(era: Era, progress: Progress = silent, prover: Prover | None = None) -> Invariant:
     """The inductive part of the lemmas that are recorded for an era, or for the recorded era that is most like it.
 
@@ -120,11 +108,6 @@ def find_invariant(era: Era, progress: Progress = silent, prover: Prover | None 
     return Invariant(era, prover, lemmas, refuted, statements, time.monotonic() - started)
 
 
-def strict(subject: Property) -> Property:
-    """The property without the excuses (N3) that it accepts."""
-    return attrs.evolve(subject, excuse=None, excuses=None, excuse_members=())
-
-
 def prove(invariant: Invariant, subject: Property, *, support: bool = False, progress: Progress = silent) -> Proof:
     """Try to prove ``subject`` with the lemmas of ``invariant``.
 
@@ -140,7 +123,7 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False, pro
     asked = len(obligations(era, subject))
     if not asked and subject.event is not None:
         return Proof(subject, Word.VACUOUS, 0, reason="no step announces what it speaks of")
-    proved, excused = strict(subject), False
+    proved, excused = subject.strict(), False
     broken = tuple(invariant.prover.breaks(era, proved, invariant.lemmas, first_only=not support))
     if broken and subject.excuse is not None:
         proved, excused = subject, True
@@ -185,7 +168,7 @@ def _use(prover: Prover, step: Step, obligation: Obligation, known: Mapping[str,
     started = time.monotonic()
     lemmas = prover.needs(obligation, known) or []
     assumed = prover.numbers(known[name] for name in lemmas)
-    denied = {"": obligation.denied(prover.absent)}
+    denied = {"": obligation.denied}
     every = set(range(len(conditions_of(obligation.path))))
     prover.failures(obligation.path, denied, assumed)
     kept = set(prover.last_guards)
@@ -202,7 +185,7 @@ def guards_of(invariant: Invariant, subject: Property, uses: Mapping[str, list[U
     assumed = prover.numbers(known[name] for name in uses if name in known)
     necessary: dict[tuple[str, Enum], tuple[Step, bool]] = {}
     for use in (use for each in uses.values() for use in each):
-        denied = {"": use.obligation.denied(prover.absent)}
+        denied = {"": use.obligation.denied}
         for number in use.conditions:
             guard = guard_at(use.obligation.path, number)
             if guard is None:
@@ -229,4 +212,4 @@ def guard_at(path: Path, number: int) -> Enum | None:
     return None
 
 
-__all__ = ["GuardUse", "Invariant", "Proof", "Use", "find_invariant", "prove", "strict", "uses_of", "worlds"]
+__all__ = ["GuardUse", "Invariant", "Proof", "Use", "find_invariant", "prove", "uses_of"]

@@ -32,8 +32,8 @@ import attrs
 
 from oom_smt.finite import Builder, Question
 from oom_spec.language.errors import SpecError
-from oom_spec.language.objects import Object
 from oom_spec.language.terms import BOOL, COUNT, Kind, Op, Sort, Term
+from oom_spec.unbounded.literals import members_of
 from oom_spec.unbounded.opening import OPTIONAL, SINGLE, object_of, owner_of
 
 
@@ -147,15 +147,6 @@ def target_of(reference: Term) -> Term:
     """The object that a reference field leads to, where it is set."""
     owner = reference.args[0]
     return object_of(reference.sort.name, f"{owner.payload}->{str(reference.payload).split('.')[1]}")
-
-
-def members_of(sort: Sort) -> tuple[str, ...]:
-    """The names of the members of a choice, in the order of their declaration."""
-    for kind in Object.classes.values():
-        for declared in kind.fields.values():
-            if declared.members is not None and declared.sort == sort:
-                return tuple(member.name for member in declared.members)
-    raise SpecError(f"internal error: no field has the sort {sort.name}")
 
 
 def _number(whole: Term, part: Term) -> int:

@@ -75,7 +75,7 @@ def table(step: Step, path: Path, goal: Term, found: Counterexample, statement: 
     that has none, because a reference names one of its objects.
     """
     shown = _States(path, found)
-    body, fresh = opened(goal, found.universe)
+    body, fresh = opened(goal)
     read = dict.fromkeys(shown.row(each) for each in _fields_read(substitute(body, fresh)))
     touched = [*shown.written(), *shown.quantified(body, fresh)]
     rows = dict.fromkeys([*read, *(row for row in map(shown.row, touched) if row.changed)])

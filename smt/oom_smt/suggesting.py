@@ -17,7 +17,7 @@ from oom_spec.language.objects import Object
 from oom_spec.language.terms import BOOL, Kind, Op, Term, Value
 from oom_spec.lifting import declaration_of
 from oom_spec.unbounded.grounding import has_quantifier, substitute
-from oom_spec.unbounded.literals import choice_of
+from oom_spec.unbounded.literals import among, choice_of, members_of
 from oom_spec.unbounded.opening import never_all, owner_of
 from oom_spec.unbounded.small_worlds import SmallWorlds
 from oom_spec.unbounded.start import starting_values
@@ -245,15 +245,10 @@ class Choice:
     @property
     def formula(self) -> Term:
         """As a term."""
-        return terms.disjoin(*(terms.equals(self.term, terms.const(self.term.sort, v)) for v in sorted(self.values)))
+        return among(self.term, self.values)
 
 
 Literal = Term | Choice
-
-
-def members_of(field: Term) -> list[str]:
-    """The names of the values that a choice may have."""
-    return [member.name for member in declaration_of(str(field.payload)).members or ()]
 
 
 def formula_of_literal(literal: Literal) -> Term:
@@ -330,7 +325,7 @@ class Generaliser:
             beside = {str(v) for v in self.worlds.values_beside(others, literal.term)}
             if not beside and not more_apart(kept, at):
                 return without
-            wide = frozenset(members_of(literal.term)) - beside
+            wide = frozenset(members_of(literal.term.sort)) - beside
             return kept if wide == literal.values else [*kept[:at], Choice(literal.term, wide), *kept[at + 1 :]]
         return kept if more_apart(kept, at) or self.worlds.reachable(others) else without
 

@@ -22,6 +22,7 @@ from oom_spec.eras import find_era
 from oom_spec.language.eras import Era
 from oom_spec.language.properties import Property
 from oom_spec.properties import find_properties
+from oom_spec.reporting import Progress
 from oom_spec.unbounded.grounding import absent_classes
 from oom_spec.verdicts import Word
 
@@ -29,8 +30,6 @@ TASK_SECONDS = 240
 """After this time a worker that is still at one task is killed."""
 MEMORY = 6 * 2**30
 """Bytes of address space of a worker."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @attrs.frozen

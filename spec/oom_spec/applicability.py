@@ -14,6 +14,7 @@ from oom_spec.language.objects import Object
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.language.terms import Op
+from oom_spec.scenarios import SCENARIOS
 from oom_spec.scenarios.gallery import GALLERY
 
 
@@ -63,3 +64,9 @@ def irrelevant(era: Era, scenario: Scenario) -> str:
         return ""
     missing = [kind.__name__ for kind in scenario.about if kind not in _acting(era)]
     return f"no step of {era.id} acts for {' or '.join(missing)}" if missing else ""
+
+
+def small_worlds(era: Era) -> list[Scenario]:
+    """The scenarios that are looked at: cold starts that say something of ``era``, those with few objects first."""
+    found = [s for s in SCENARIOS if not s.slow and s.starts_after is None and not irrelevant(era, s)]
+    return sorted(found, key=lambda scenario: len(scenario.objects))

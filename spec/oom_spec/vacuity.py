@@ -8,13 +8,13 @@ looked for in the reachable states of small worlds, the smallest first, up to th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 
 import attrs
 
-from oom_spec.applicability import irrelevant, why_not
+from oom_spec.applicability import small_worlds, why_not
 from oom_spec.exploring import Exploration
 from oom_spec.generating import _compiled, _program_point
 from oom_spec.instances import Action, GroundPath, Instance
@@ -28,21 +28,9 @@ from oom_spec.language.symbolic import to_term
 from oom_spec.language.terms import Term
 from oom_spec.lifting import Slot, lift_step
 from oom_spec.mutating import guarded_by
-from oom_spec.scenarios import SCENARIOS
+from oom_spec.reporting import Progress, silent
 from oom_spec.verdicts import Word
 from oom_spec.violating import Hint, Violation, Violator, hints, is_truism
-
-Progress = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, text: str) -> None:
-    """Report nothing."""
-
-
-def small_worlds(era: Era) -> list[Scenario]:
-    """The scenarios that are looked at: cold starts that say something of ``era``, those with few objects first."""
-    found = [s for s in SCENARIOS if not s.slow and s.starts_after is None and not irrelevant(era, s)]
-    return sorted(found, key=lambda scenario: len(scenario.objects))
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from importlib.resources import files
@@ -25,19 +25,17 @@ from oom_spec.language.errors import MisuseError, SpecError
 from oom_spec.language.properties import Property
 from oom_spec.language.scenarios import Scenario
 from oom_spec.language.steps import Step
-from oom_spec.language.symbolic import either, implies
 from oom_spec.language.terms import Op, Term
 from oom_spec.lifting import Event, Path, declaration_of
 from oom_spec.mutating import Mutation, Slip, mutated, mutations, retold, transplanted, transplants
 from oom_spec.noticing import Baseline
+from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios.gallery import GALLERY
 from oom_spec.unbounded.opening import object_of, open_condition, open_formula
 
 SCHEMA = 1
 MOST_STATES = 40_000
 """States of a mutant that are looked at in a search: a slip that shows later than this is not found."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @attrs.frozen
@@ -89,26 +87,13 @@ def is_truism(era: Era, subject: Property) -> bool:
     A look at the formula, not at what can happen; it may overlook a truism that is less plain. A property of an event
     is asked of the arguments that steps of ``era`` announce, and of those with one exchanged.
     """
-    formula = _formula_of(subject)
     if subject.event is None:
-        return open_formula(formula, subject.over) is terms.TRUE
+        return open_formula(subject.whole, subject.over) is terms.TRUE
     instance = Instance(era, GALLERY)
     told = [m for m in retold(instance, era.steps) if m.which.split()[0] == subject.event.name]
     paths = [*instance.lifted, *(pair for mutation in told for pair in mutated(instance, mutation).lifted)]
     events = [event for _, path in paths for event in path.events if event.event is subject.event]
-    return all(open_condition(formula, given) is terms.TRUE for given in {_opened(event) for event in events})
-
-
-def _formula_of(subject: Property) -> Callable[..., bool]:
-    """All of a property, excuse included."""
-
-    def formula(*arguments: object) -> bool:
-        holds = subject.then(*arguments)
-        if subject.excuse is not None:
-            holds = either(holds, subject.excuse(*arguments))
-        return implies(subject.when(*arguments), holds)
-
-    return formula
+    return all(open_condition(subject.whole, given) is terms.TRUE for given in {_opened(event) for event in events})
 
 
 def _opened(event: Event) -> tuple[object, ...]:
@@ -231,7 +216,7 @@ class Violator:
     def search(
         self,
         subjects: Sequence[Property],
-        progress: Progress = lambda done, total, text: None,
+        progress: Progress = silent,
         deadline: float | None = None,
     ) -> tuple[dict[str, Violation], bool]:
         """Try mutants in the scenarios until each of ``subjects`` is violated.

@@ -7,36 +7,26 @@ import tomllib
 
 import pytest
 
-from oom_smt.induction import Prover
-from oom_smt.proving import Invariant
-from oom_spec.eras import find_era
-from oom_spec.exploring import Exploration
-from oom_spec.instances import Instance
+from oom_spec.language import Era
+from oom_spec.reporting import Progress
 from oom_spec.scenarios import find_scenario
 from oom_spec.unbounded.clauses import read_clause
-from oom_spec.unbounded.grounding import absent_classes
+from oom_spec.unbounded.crowds import explored_worlds
 from oom_spec.unbounded.lemmas import LEMMAS
-from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
+from oom_spec.unbounded.small_worlds import SmallWorlds
 
 from .conftest import Run
-
-E6 = find_era("v4.15")
 
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lemmas but the one that is written by hand, and two small worlds."""
+    few = [find_scenario(name) for name in ("single", "tlb")]
 
-    def find_invariant(era: object, progress: object) -> Invariant:
-        prover = Prover(absent_classes(E6))
-        lemmas, refuted = prover.inductive(E6, {lemma.name: lemma.formula for lemma in LEMMAS})
-        return Invariant(E6, prover, lemmas, refuted, {lemma.name: lemma.statement for lemma in LEMMAS})
+    def worlds(era: Era, progress: Progress) -> SmallWorlds:
+        return explored_worlds(era, progress, few)
 
-    def worlds(era: object, progress: object) -> SmallWorlds:
-        found = [Exploration(Instance(E6, find_scenario(name))) for name in ("single", "tlb")]
-        return SmallWorlds([SmallWorld(each.instance, each.packing, tuple(each.parents)) for each in found])
-
-    monkeypatch.setattr("oomspec.commands.proving.find_invariant", find_invariant)
+    monkeypatch.setattr("oom_smt.proving.recorded_for", lambda era, known: [])
     monkeypatch.setattr("oomspec.commands.proving.explored_worlds", worlds)
     monkeypatch.setattr("oomspec.commands.proving.crowded_worlds", worlds)
     monkeypatch.setattr("oomspec.commands.proving.recorded_for", lambda era, known: [])

@@ -6,24 +6,25 @@ import attrs
 import pytest
 
 from oom_smt.induction import Prover, formula_of
-from oom_smt.learning import Learner, Stuck, show
-from oom_smt.suggesting import Choice, choices, members_of, never
+from oom_smt.learning import Learner, Stuck, said
+from oom_smt.suggesting import Choice, choices, never
 from oom_spec.eras import find_era
-from oom_spec.exploring import Exploration
-from oom_spec.instances import Instance
 from oom_spec.properties import find_properties
 from oom_spec.scenarios import find_scenario
 from oom_spec.unbounded.clauses import read_clause
+from oom_spec.unbounded.crowds import explored_worlds
 from oom_spec.unbounded.grounding import absent_classes
-from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
+from oom_spec.unbounded.literals import members_of
+from oom_spec.unbounded.small_worlds import SmallWorlds
 
 E6 = find_era("v4.15")
 
 
 @pytest.fixture(scope="module")
 def worlds() -> SmallWorlds:
-    found = [Exploration(Instance(E6, find_scenario(name))) for name in ("single", "tlb", "kthread-fault", "threads")]
-    return SmallWorlds([SmallWorld(each.instance, each.packing, tuple(each.parents)) for each in found])
+    return explored_worlds(
+        E6, scenarios=[find_scenario(name) for name in ("single", "tlb", "kthread-fault", "threads")]
+    )
 
 
 def test_what_is_learned_is_inductive(worlds: SmallWorlds) -> None:
@@ -44,7 +45,7 @@ def test_an_event_is_proved_with_lemmas_about_the_routine(worlds: SmallWorlds) -
     learner = Learner(E6, worlds)
     learner.take_seen_values()
     numbers = learner.prove(find_properties("S4")[0])
-    clauses = [show(each) for number in numbers for each in learner.learned[number].clause]
+    clauses = [str(said(learner.learned[number].clause)) for number in numbers]
     assert any("reads" in each for each in clauses)
 
 
@@ -59,8 +60,7 @@ def test_a_property_that_is_violated_has_no_lemmas(worlds: SmallWorlds) -> None:
 
 
 def test_a_state_that_a_small_world_reaches_ends_the_search() -> None:
-    found = Exploration(Instance(E6, find_scenario("dying-threads")))
-    learner = Learner(E6, SmallWorlds([SmallWorld(found.instance, found.packing, tuple(found.parents))]))
+    learner = Learner(E6, explored_worlds(E6, scenarios=[find_scenario("dying-threads")]))
     with pytest.raises(Stuck, match="a small world reaches what is in the way"):
         learner.prove(find_properties("S6m")[0])
 
@@ -93,5 +93,5 @@ def test_known_clauses_are_taken_where_they_hold(worlds: SmallWorlds) -> None:
 def test_choices_are_put_together_and_shown_shortly() -> None:
     (literal,) = choices(read_clause(["reaper.at is not WAIT"]).literals)
     assert isinstance(literal, Choice)
-    assert literal.values == set(members_of(literal.term)) - {"WAIT"}
-    assert show(literal) == "reaper.at not in {WAIT}"
+    assert literal.values == set(members_of(literal.term.sort)) - {"WAIT"}
+    assert str(said([literal])) == "never (reaper.at is not WAIT)"

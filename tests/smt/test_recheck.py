@@ -268,7 +268,7 @@ def test_obligations_say_what_the_prover_says() -> None:
     asked += [(each, []) for _, each in keeping(E6, LEMMA.formula)]
     answers = set()
     for obligation, lemmas in asked:
-        denied = obligation.denied(ABSENT)
+        denied = obligation.denied
         lost = prover.failures(obligation.path, {"": denied}, prover.numbers(lemmas))
         answer = z3_answers(at_step(obligation, lemmas, prover), 10)
         answers.add(answer)

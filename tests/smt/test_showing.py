@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from oom_smt.induction import Obligation
+from oom_smt.induction import Obligation, conditions_of
 from oom_smt.open_encoding import OpenEncoding
 from oom_smt.questions import Counterexample, Lemmas, Question
 from oom_smt.showing import WIDTH, Row, Table, table, text
@@ -17,7 +17,7 @@ from oom_spec.language.terms import Term
 from oom_spec.lifting import Path
 from oom_spec.protocol.names import Guard
 from oom_spec.unbounded.clauses import read_clause
-from oom_spec.unbounded.grounding import opened, substitute
+from oom_spec.unbounded.grounding import objects_of_step, opened, substitute
 from oom_spec.unbounded.literals import choice_of, read_literal
 from oom_spec.unbounded.opening import object_of, open_step
 
@@ -33,10 +33,10 @@ def goal_of(*texts: str) -> Term:
 def counterexample(path: Path, goal: Term) -> Counterexample:
     """A state in which the goal holds, but not after the step."""
     obligation = Obligation(path, goal, keeps=True)
-    universe, before, denied = obligation.parts()
-    body, fresh = opened(goal, universe)
-    given = [*before, substitute(body, fresh)]
-    found = Question(OpenEncoding(), universe, lambda _: given, 10).failures({"": denied}, Lemmas())[""]
+    body, fresh = opened(goal)
+    given = [*conditions_of(path), substitute(body, fresh)]
+    question = Question(OpenEncoding(), objects_of_step(path), lambda _: given, 10)
+    found = question.failures({"": obligation.denied}, Lemmas())[""]
     assert found is not None
     return found
 

@@ -13,16 +13,15 @@ from oom_spec.language.terms import Term
 from oom_spec.properties import PROPERTIES
 from oom_spec.protocol.state import Killer, Mm, Reaper, Task
 from oom_spec.scenarios import find_scenario
-from oom_spec.unbounded.crowds import CROWDS, sample
+from oom_spec.unbounded.crowds import CROWDS, explored_worlds, sample
 from oom_spec.unbounded.opening import object_of, open_condition
-from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
+from oom_spec.unbounded.small_worlds import SmallWorlds
 
 E6 = find_era("v4.15")
 
 
 def worlds(*names: str) -> SmallWorlds:
-    found = [Exploration(Instance(E6, find_scenario(name))) for name in names]
-    return SmallWorlds([SmallWorld(each.instance, each.packing, tuple(each.parents)) for each in found])
+    return explored_worlds(E6, scenarios=[find_scenario(name) for name in names])
 
 
 SINGLE = worlds("single")

@@ -33,12 +33,13 @@ from oom_spec.language import Era, Scenario, SpecError, Step
 from oom_spec.manifest import expected_cell
 from oom_spec.observing import DEFAULT, OBSERVABLES, VERSION, Observable, find_observables
 from oom_spec.properties import PROPERTIES
+from oom_spec.reporting import Progress
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.scenarios.gallery import GALLERY
 from oom_spec.traces import Run, run_of, to_json
 from oom_spec.verdicts import Cell, Verdict
 from oomspec.advising import say_advice
-from oomspec.output import Progress, Seconds, counted, json_line, progress_bar, titled, wrapped
+from oomspec.output import Seconds, counted, json_line, progress_bar, titled, wrapped
 
 FIRST = ("marked", "single")
 """The scenarios that are tried first: there a difference is easiest to read."""

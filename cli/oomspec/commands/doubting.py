@@ -14,10 +14,11 @@ from oom_spec.language.errors import SpecError
 from oom_spec.language.properties import Property
 from oom_spec.manifest import expected_cell
 from oom_spec.properties import find_properties
+from oom_spec.reporting import Progress
 from oom_spec.vacuity import Examiner, Vacuity
 from oom_spec.verdicts import Word
 from oom_spec.violating import Hint, as_toml, hints, read, with_found
-from oomspec.output import Progress, Seconds, coloured, json_line, progress_bar, status_of
+from oomspec.output import Seconds, coloured, json_line, progress_bar, status_of
 
 
 @click.command()

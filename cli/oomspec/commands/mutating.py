@@ -14,9 +14,10 @@ from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.mutating import Mutation
 from oom_spec.noticing import Strength
+from oom_spec.reporting import Progress
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.survivors import reason_for
-from oomspec.output import Progress, Seconds, counted, json_line, progress_bar, titled, wrapped
+from oomspec.output import Seconds, counted, json_line, progress_bar, titled, wrapped
 
 
 @click.command()

@@ -9,9 +9,8 @@ from enum import Enum
 import attrs
 import click
 
-from oom_smt.induction import Broken
-from oom_smt.learning import Clause, Learner, Stuck, why
-from oom_smt.proving import Invariant, Proof, find_invariant, prove, strict
+from oom_smt.learning import Clause, Learner, Stuck, said, why
+from oom_smt.proving import Invariant, Proof, find_invariant, prove
 from oom_smt.showing import table, text
 from oom_smt.suggesting import choices, formula_of_literal
 from oom_spec.eras import all_eras, find_era
@@ -19,13 +18,13 @@ from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.language.steps import Step
 from oom_spec.properties import find_properties
-from oom_spec.unbounded.clauses import clause
+from oom_spec.reporting import Progress
 from oom_spec.unbounded.crowds import crowded_worlds, explored_worlds
 from oom_spec.unbounded.reached import explorer_reaches
 from oom_spec.unbounded.recorded import recorded_for, write
 from oom_spec.vacuity import Vacuity, vacuity
 from oom_spec.verdicts import Word
-from oomspec.output import Progress, Seconds, coloured, counted, json_line, progress_bar, status_of, wrapped
+from oomspec.output import Seconds, coloured, counted, json_line, progress_bar, status_of, wrapped
 
 THEOREM = (
     "In every run of every length, with any number of processes, threads, allocating contexts and pages, and any retry "
@@ -123,7 +122,7 @@ def _doubt(era: Era, proof: Proof, progress: Progress) -> Vacuity:
     for each in proof.guards:
         if each.necessary:
             used.setdefault(each.step, []).append(each.guard)
-    subject = proof.subject if proof.only_by_excuse else strict(proof.subject)
+    subject = proof.subject if proof.only_by_excuse else proof.subject.strict()
     return vacuity(era, subject, used, progress)
 
 
@@ -138,7 +137,7 @@ def _look_at_obstacle(invariant: Invariant, told: Told, progress: Progress) -> N
     shown = table(
         broken.step, broken.obligation.path, broken.obligation.goal, broken.found, told.proof.subject.statement
     )
-    literals = [formula_of_literal(each) for each in why(broken.found, broken.obligation, invariant.prover)]
+    literals = [formula_of_literal(each) for each in why(broken.found, broken.obligation)]
     reached = explorer_reaches(literals, explored_worlds(invariant.era, progress))
     if reached is None:
         remark = "No small world reaches a state like the one before the step: a lemma that excludes it is missing."
@@ -153,18 +152,18 @@ def _suggest(invariant: Invariant, unknown: Sequence[Told], seconds: float, prog
     """Learn lemmas for what is unknown."""
     era = invariant.era
     worlds = crowded_worlds(era, progress)
-    learner = Learner(era, worlds, lambda said: progress(0, 1, said))
+    learner = Learner(era, worlds, lambda text: progress(0, 1, text))
     learner.take_seen_values()
     learner.sift(_clauses(invariant))
     for each in unknown:
         started = time.process_time()
         try:
-            numbers = learner.prove(strict(each.proof.subject), seconds)
+            numbers = learner.prove(each.proof.subject.strict(), seconds)
         except Stuck as stuck:
             each.suggested = f"no lemmas were found that prove it: {stuck}"
             continue
-        found = [clause(map(formula_of_literal, learner.learned[number].clause)) for number in sorted(numbers)]
-        each.suggested = write({said: [era.id] for said in found if said.literals})
+        found = [said(learner.learned[number].clause) for number in sorted(numbers)]
+        each.suggested = write({learned: [era.id] for learned in found if learned.literals})
         each.suggested += (
             f"# found in {time.process_time() - started:.0f} s; with them {each.proof.subject.id} is proved\n"
         )
@@ -230,8 +229,8 @@ def _print_support(invariant: Invariant, found: Proof, verbose: bool) -> None:
                 f"    {counted(found.obligations, 'obligation')}, in {found.seconds:.1f} s, which rest on: {rests}"
             )
         else:
-            said = f"{numbers[name]}. {invariant.statements.get(name, name)}"
-            click.echo(wrapped(f"{said} [{rests}]", "      "))
+            sentence = f"{numbers[name]}. {invariant.statements.get(name, name)}"
+            click.echo(wrapped(f"{sentence} [{rests}]", "      "))
         if verbose:
             for use in found.uses[name]:
                 lemmas = ", ".join(str(numbers[each]) for each in use.lemmas) or "no lemma"
@@ -278,14 +277,10 @@ def _as_json(invariant: Invariant, told: Told) -> dict[str, object]:
         "guards": [
             {"step": each.step.id, "guard": each.guard.name, "necessary": each.necessary} for each in found.guards
         ],
-        "not_shown": [_broken_json(each) for each in found.breaks],
+        "not_shown": [str(each) for each in found.breaks],
         "vacuity": None if told.vacuity is None else told.vacuity.reason,
         "obstacle": told.obstacle_data,
         "suggested": told.suggested,
         "reason": found.reason,
         "seconds": round(invariant.seconds + found.seconds, 3),
     }
-
-
-def _broken_json(broken: Broken) -> str:
-    return str(broken)

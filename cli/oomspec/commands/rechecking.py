@@ -19,8 +19,9 @@ from oom_smt.z3_api import Answer, version
 from oom_spec.eras import find_era
 from oom_spec.language.errors import SpecError
 from oom_spec.properties import find_properties
+from oom_spec.reporting import Progress
 from oom_spec.verdicts import Word
-from oomspec.output import Progress, Seconds, coloured, counted, json_line, progress_bar, status_of, warn, wrapped
+from oomspec.output import Seconds, coloured, counted, json_line, progress_bar, status_of, warn, wrapped
 
 
 @attrs.define(eq=False)

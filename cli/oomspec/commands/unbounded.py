@@ -32,8 +32,9 @@ def run_unbounded(
     interrupted = False
     with progress_bar("matrix --unbounded", says_time_left=True) as progress:
         try:
-            late = lambda: deadline is not None and time.monotonic() > deadline  # noqa: E731
-            for cell in unbounded_matrix(eras, subjects, jobs, progress, late):
+            for cell in unbounded_matrix(
+                eras, subjects, jobs, progress, lambda: deadline is not None and time.monotonic() > deadline
+            ):
                 cells[cell.era, cell.property] = cell
         except KeyboardInterrupt:
             interrupted = True

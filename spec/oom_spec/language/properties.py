@@ -10,6 +10,7 @@ import attrs
 
 from oom_spec.language.objects import Field
 from oom_spec.language.steps import anything
+from oom_spec.language.symbolic import either, implies
 
 
 @unique
@@ -71,3 +72,14 @@ class Property:
     """More actors that a fair run counts on, but only where the formula over (world, actor) holds."""
     fairness: tuple[str, ...] = ()
     """For a question about fair runs: what is assumed of whom, a sentence each."""
+
+    def whole(self, *arguments: object) -> bool:
+        """All of it: ``when`` implies ``then``, or the excuse."""
+        holds = self.then(*arguments)
+        if self.excuse is not None:
+            holds = either(holds, self.excuse(*arguments))
+        return implies(self.when(*arguments), holds)
+
+    def strict(self) -> Property:
+        """The same property without the excuses (N3) that it accepts."""
+        return attrs.evolve(self, excuse=None, excuses=None, excuse_members=())

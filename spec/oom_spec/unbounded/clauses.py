@@ -22,6 +22,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import attrs
 
@@ -226,43 +227,73 @@ def names_of(clauses: Iterable[Clause]) -> dict[str, Clause]:
 
 def write_clauses(clauses: Mapping[str, Clause]) -> str:
     """Named clauses as a file, each with its sentence above it."""
+    return "\n".join("\n".join([*block(name, each), ""]) for name, each in clauses.items())
+
+
+def block(
+    name: str, said: Clause, kind: str = "clause", lists: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> list[str]:
+    """The lines of one clause in a file, its sentence above it; ``lists`` are more entries of it."""
     from oom_spec.unbounded.sentences import sentence
 
-    blocks = []
-    for name, each in clauses.items():
-        lines = [f"# {sentence(each)}", "[[clause]]", f"name = {json.dumps(name)}", "never = ["]
-        blocks.append("\n".join([*lines, *(f"    {json.dumps(text)}," for text in each.texts), "]", ""]))
-    return "\n".join(blocks)
+    lines = [f"# {sentence(said)}", f"[[{kind}]]", f"name = {json.dumps(name)}", "never = ["]
+    lines += [*(f"    {json.dumps(text)}," for text in said.texts), "]"]
+    return [*lines, *(f"{entry} = [{', '.join(map(json.dumps, texts))}]" for entry, texts in lists.items())]
 
 
 def read_clauses(text: str, where: str) -> dict[str, Clause]:
     """The clauses of a file by name. Raises `SpecError` with one line that names the file and the clause."""
+    return {name: said for name, (said, _) in read_blocks(text, where).items()}
+
+
+Lists = dict[str, tuple[str, ...]]
+"""Entries of a clause in a file, beside its name and its literals."""
+
+
+def read_blocks(
+    text: str, where: str, kind: str = "clause", lists: Sequence[str] = ()
+) -> dict[str, tuple[Clause, Lists]]:
+    """The same for blocks of another name, each with more ``lists`` of texts."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{where} is no TOML: {error}") from None
-    blocks = data.pop("clause", [])
+    blocks = data.pop(kind, [])
     if data or not isinstance(blocks, list):
-        raise SpecError(f"{where}: a file of clauses has `[[clause]]` blocks and nothing else")
-    found: dict[str, Clause] = {}
-    for number, block in enumerate(blocks, 1):
-        name, texts = _checked(block, f"{where}: clause {number}")
+        raise SpecError(f"{where}: a file of {kind}s has `[[{kind}]]` blocks and nothing else")
+    found: dict[str, tuple[Clause, Lists]] = {}
+    for number, each in enumerate(blocks, 1):
+        name, texts = _checked(each, f"{where}: {kind} {number}", ("never", *lists))
         if name in found:
-            raise SpecError(f"{where}: two clauses are named {name}")
+            raise SpecError(f"{where}: two {kind}s are named {name}")
         try:
-            found[name] = read_clause(texts)
+            found[name] = read_clause(texts.pop("never")), texts
         except SpecError as error:
-            raise SpecError(f"{where}: clause {name}: {error}") from None
+            raise SpecError(f"{where}: {kind} {name}: {error}") from None
     return found
 
 
-def _checked(block: object, where: str) -> tuple[str, list[str]]:
-    if not isinstance(block, dict) or set(block) != {"name", "never"}:
-        raise SpecError(f"{where} needs `name` and `never`, and nothing else")
-    name, texts = block["name"], block["never"]
-    if not isinstance(name, str) or not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise SpecError(f"{where}: `name` is a text, and `never` a list of texts")
-    return name, texts
+def _checked(each: object, where: str, lists: Sequence[str]) -> tuple[str, Lists]:
+    if not isinstance(each, dict) or set(each) != {"name", *lists}:
+        wanted = ["`name`", *(f"`{entry}`" for entry in lists)]
+        raise SpecError(f"{where} needs {', '.join(wanted[:-1])} and {wanted[-1]}, and nothing else")
+    name = each["name"]
+    for entry in lists:
+        texts = each[entry]
+        if not isinstance(name, str) or not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+            raise SpecError(f"{where}: `name` is a text, and `{entry}` a list of texts")
+    return name, {entry: tuple(each[entry]) for entry in lists}
 
 
-__all__ = ["Clause", "clause", "clause_of", "is_link", "names_of", "read_clause", "read_clauses", "write_clauses"]
+__all__ = [
+    "Clause",
+    "block",
+    "clause",
+    "clause_of",
+    "is_link",
+    "names_of",
+    "read_blocks",
+    "read_clause",
+    "read_clauses",
+    "write_clauses",
+]

@@ -7,10 +7,10 @@ some of that, so fewer wrong lemmas are tried. They prove nothing, and no verdic
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
-from oom_spec.applicability import irrelevant
+from oom_spec.applicability import irrelevant, small_worlds
 from oom_spec.exploring import Exploration
 from oom_spec.generating import generate
 from oom_spec.instances import Instance
@@ -19,11 +19,9 @@ from oom_spec.language.eras import Era
 from oom_spec.language.objects import Made, Object
 from oom_spec.packing import Packing
 from oom_spec.protocol.state import Fault, Fork, Killer, Mm, Mrelease, Page, Presence, Scanner, Walker
-from oom_spec.scenarios import SCENARIOS
+from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios.worlds import REAPER, bounds, killer, process, world
 from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
-
-Progress = Callable[[int, int, str], None]
 
 WORLDS = 30
 """How many such worlds there are."""
@@ -168,9 +166,9 @@ def sample(era: Era, scenario: Scenario) -> tuple[Instance, Packing, tuple[int, 
     return instance, packing, tuple(found)
 
 
-def explored_worlds(era: Era, progress: Progress = lambda done, total, text: None) -> SmallWorlds:
-    """All reachable states of the small worlds of an era."""
-    chosen = [s for s in SCENARIOS if not s.slow and s.starts_after is None and not irrelevant(era, s)]
+def explored_worlds(era: Era, progress: Progress = silent, scenarios: Sequence[Scenario] | None = None) -> SmallWorlds:
+    """All reachable states of ``scenarios``: the small worlds of an era, unless said."""
+    chosen = small_worlds(era) if scenarios is None else scenarios
     found = []
     for number, scenario in enumerate(chosen):
         progress(number, len(chosen), f"{era.id} in {scenario.id}")
@@ -179,7 +177,7 @@ def explored_worlds(era: Era, progress: Progress = lambda done, total, text: Non
     return SmallWorlds(found)
 
 
-def crowded_worlds(era: Era, progress: Progress = lambda done, total, text: None) -> SmallWorlds:
+def crowded_worlds(era: Era, progress: Progress = silent) -> SmallWorlds:
     """The same, and states that random runs meet in larger worlds, which come first."""
     sampled = [SmallWorld(*sample(era, scenario)) for scenario in CROWDS if not irrelevant(era, scenario)]
     return SmallWorlds([*sampled, *explored_worlds(era, progress).worlds])

@@ -9,7 +9,7 @@ holds in a world of any size.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from oom_spec.language import terms
 from oom_spec.language.eras import Era
@@ -103,22 +103,6 @@ class Grounding:
         self.first = first
         self.numbers: dict[str, int] = {}
         self.free: set[Value] = set()
-
-    def settled(
-        self, given: Iterable[Term], denied: Iterable[tuple[Term, Mapping[Value, Term]]]
-    ) -> tuple[list[Term], list[Term]]:
-        """What is ``given``, and the negations of what is ``denied``, over a universe that has all witnesses.
-
-        A formula that is denied comes with the fresh objects that it speaks of.
-        """
-        given, denied = list(given), list(denied)
-        for _ in range(ROUNDS):
-            count = self.universe.count
-            facts = [self.ground(term) for term in given]
-            failures = [self.ground(body, False, fresh) for body, fresh in denied]
-            if self.universe.count == count:
-                break
-        return facts, failures
 
     def witness(self, key: tuple[int, tuple[str, ...]], sort: Sort, *, joins: bool) -> Term:
         """The object that a "some" is true of; unless it ``joins`` the universe, nothing else is assumed of it."""
@@ -280,13 +264,12 @@ def prefix(lemma: Term) -> tuple[list[tuple[Value, str]], Term]:
     return variables, lemma
 
 
-def opened(lemma: Term, universe: Universe) -> tuple[Term, dict[Value, Term]]:
-    """The body of a lemma about all objects, and a fresh object of the universe for each that it speaks of."""
+def opened(lemma: Term) -> tuple[Term, dict[Value, Term]]:
+    """The body of a lemma about all objects, and a fresh object for each that it speaks of."""
     variables, body = prefix(lemma)
     bindings: dict[Value, Term] = {}
     numbers: dict[str, int] = {}
     for level, kind in variables:
         numbers[kind] = numbers.get(kind, 0) + 1
         bindings[level] = object_of(kind, f"{kind}${numbers[kind]}")
-        universe.add(bindings[level])
     return body, bindings

@@ -52,7 +52,7 @@ def members_of(sort: Sort) -> tuple[str, ...]:
         for declared in kind.fields.values():
             if declared.members is not None and declared.sort == sort:
                 return tuple(member.name for member in declared.members)
-    raise SpecError(f"no field is a choice of {sort.name}")
+    raise SpecError(f"internal error: no field has the sort {sort.name}: no field is a choice of {sort.name}")
 
 
 def among(field: Term, values: Collection[str]) -> Term:

@@ -38,15 +38,15 @@ def explorer_reaches(literals: Sequence[Term], worlds: SmallWorlds) -> Reached |
     Small worlds that were explored in full come first, and give the run to the first such state.
     """
     first: dict[int, tuple[int, SmallWorld, dict[str, str]]] = {}
-    for world, binding, states in worlds._hits(literals, ()):
+    for world, binding, states in worlds.hits(literals):
         place = world.all.bit_length() - states.bit_length()
         known = first.get(id(world))
         if known is None or place < known[0]:
             first[id(world)] = place, world, {str(name): each for name, each in binding.items()}
-    found = sorted(first.values(), key=lambda each: len(each[1]._states))
+    found = sorted(first.values(), key=lambda each: len(each[1].states))
     reached = None
     for place, world, objects in found:
-        state = world._states[place]
+        state = world.states[place]
         run = _shortest(world, state)
         if run is not None or reached is None:
             reached = Reached(world.instance.scenario.id, objects, state, world.instance, run)
@@ -57,8 +57,8 @@ def explorer_reaches(literals: Sequence[Term], worlds: SmallWorlds) -> Reached |
 
 def _shortest(world: SmallWorld, state: int) -> tuple[Action, ...] | None:
     """The run to a state, if all that the world reaches is known."""
-    exploration = Exploration(world.instance, most=len(world._states) + 1)
-    if exploration.truncated or exploration.states != len(world._states):
+    exploration = Exploration(world.instance, most=len(world.states) + 1)
+    if exploration.truncated or exploration.states != len(world.states):
         return None
     return tuple(exploration.run_to(Hit(0, state, None, None)))
 

@@ -6,8 +6,6 @@ shows anew which lemmas of its era are inductive.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -17,9 +15,8 @@ import attrs
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Term
-from oom_spec.unbounded.clauses import Clause, names_of, read_clause
+from oom_spec.unbounded.clauses import Clause, block, names_of, read_blocks
 from oom_spec.unbounded.opening import never_all
-from oom_spec.unbounded.sentences import sentence
 
 FILE = "recorded.toml"
 
@@ -45,13 +42,11 @@ class Recorded:
 def load() -> tuple[Recorded, ...]:
     """All recorded lemmas. Raises `SpecError` where the file is damaged."""
     try:
-        raw = tomllib.loads(files("oom_spec.unbounded").joinpath(FILE).read_text("utf-8"))
-        return tuple(
-            Recorded(str(each["name"]), read_clause(each["never"]), tuple(each["eras"]), tuple(each["needs"]))
-            for each in raw["lemma"]
-        )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, SpecError) as damage:
-        raise SpecError(f"the recorded lemmas in {FILE} are damaged ({damage}); reinstall oomspec") from damage
+        text = files("oom_spec.unbounded").joinpath(FILE).read_text("utf-8")
+        blocks = read_blocks(text, FILE, "lemma", ("eras", "needs"))
+    except (OSError, SpecError) as damage:
+        raise SpecError(f"the recorded lemmas are damaged ({damage}); reinstall oomspec") from damage
+    return tuple(Recorded(name, said, lists["eras"], lists["needs"]) for name, (said, lists) in blocks.items())
 
 
 def recorded_for(era: Era, known: Iterable[Era]) -> list[Recorded]:
@@ -68,16 +63,13 @@ def recorded_for(era: Era, known: Iterable[Era]) -> list[Recorded]:
 def write(clauses: Mapping[Clause, Iterable[str]], needs: Mapping[Clause, Iterable[Clause]] | None = None) -> str:
     """Clauses, each with the eras in which it holds, in the form of the file; ``needs``: what each was shown with."""
     names = names_of(clauses)
+    name_of = {each: name for name, each in names.items()}
     lines = [
         "# Lemmas for worlds of any size: never all of these together. Each proof shows anew that they are inductive."
     ]
     for name, each in sorted(names.items()):
-        never = [f"    {json.dumps(text)}," for text in each.texts]
-        eras = ", ".join(map(json.dumps, clauses[each]))
-        known = {clause: name for name, clause in names.items()}
-        needed = ", ".join(sorted(json.dumps(known[other]) for other in (needs or {}).get(each, ()) if other in known))
-        lines += ["", f"# {sentence(each)}", "[[lemma]]", f"name = {json.dumps(name)}", "never = [", *never, "]"]
-        lines += [f"eras = [{eras}]", f"needs = [{needed}]"]
+        needed = sorted(name_of[other] for other in (needs or {}).get(each, ()) if other in name_of)
+        lines += ["", *block(name, each, "lemma", {"eras": tuple(clauses[each]), "needs": needed})]
     return "\n".join(lines) + "\n"
 
 

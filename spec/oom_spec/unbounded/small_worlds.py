@@ -34,8 +34,9 @@ class SmallWorld:
     def __init__(self, instance: Instance, packing: Packing, states: Sequence[int]) -> None:
         self.instance = instance
         self._packing = packing
-        self._states = states
-        self.all = (1 << len(self._states)) - 1
+        self.states = states
+        """Packed; where the world was explored, in the order in which they were found."""
+        self.all = (1 << len(self.states)) - 1
         self._columns: dict[Slot, Column] = {}
         self._values = {variable.slot: variable.values for variable in self.instance.variables}
 
@@ -57,7 +58,7 @@ class SmallWorld:
         if slot not in self._values:
             raise NobodyError
         offset, mask = self._packing.offsets[slot], self._packing.mask(slot)
-        codes = bytes(state >> offset & mask for state in self._states)
+        codes = bytes(state >> offset & mask for state in self.states)
         found: dict[Value, int] = {}
         for code, value in enumerate(self._values[slot]):
             table = bytes(ord("1") if each == code else ord("0") for each in range(256))
@@ -157,12 +158,12 @@ class SmallWorlds:
 
     def reachable(self, literals: Sequence[Term]) -> bool:
         """Whether all of ``literals`` are true at once, of some objects for the names in them."""
-        return any(True for _ in self._hits(literals, ()))
+        return any(True for _ in self.hits(literals))
 
     def values_beside(self, literals: Sequence[Term], term: Term) -> set[Value]:
         """The values that ``term`` has where all of ``literals`` are true."""
         found: set[Value] = set()
-        for world, binding, states in self._hits(literals, (term,)):
+        for world, binding, states in self.hits(literals, (term,)):
             try:
                 column = world.column_of(term, binding)
             except NobodyError:
@@ -170,7 +171,8 @@ class SmallWorlds:
             found.update(value for value, members in column.items() if value not in found and members & states)
         return found
 
-    def _hits(self, literals: Sequence[Term], also: Sequence[Term]) -> Iterator[tuple[SmallWorld, Binding, int]]:
+    def hits(self, literals: Sequence[Term], also: Sequence[Term] = ()) -> Iterator[tuple[SmallWorld, Binding, int]]:
+        """Worlds, objects and states in which all of ``literals`` are true; objects for the names in ``also`` too."""
         roots: dict[Value, Term] = {}
         for term in (*literals, *also):
             for leaf in terms.leaves(term, Op.NAMED):
