@@ -28,7 +28,7 @@ from oomspec.output import Seconds, coloured, counted, json_line, progress_bar, 
 
 THEOREM = (
     "In every run of every length, with any number of processes, threads, allocating contexts and pages, and any retry "
-    "limit, that starts with objects as some scenario starts them:"
+    "limit, that starts with objects as some scenario starts them, no thread allocating in two contexts at once:"
 )
 EXCUSED = " Or one of the excuses of N3 holds."
 SUGGEST_SECONDS = 300.0
