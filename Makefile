@@ -37,6 +37,11 @@ violations: environment ## write spec/oom_spec/violated_by.toml again: a slip th
 	@# 1: some property is vacuous, which is told; the file is written all the same
 	$(BIN)/oomspec vacuity all all --no-guards --timeout 60 --record spec/oom_spec/violated_by.toml $(ARGS) || [ $$? -eq 1 ]
 
+.PHONY: lemmas
+lemmas: environment ## search for lemmas for what is not proved in worlds of any size; goes on where it was broken off
+	@# 3: some property is still unknown, which is told; the file is written all the same
+	$(BIN)/oomspec lemmas all all --record spec/oom_spec/unbounded/recorded.toml $(ARGS) || [ $$? -eq 3 ]
+
 .PHONY: lint
 lint: environment ## style, format and spelling
 	$(BIN)/ruff check

@@ -3,7 +3,8 @@
 Each world has so many victims, one thread each, and one OOM killer that may pick any of them; nothing ends the
 run early. A curve is a way to decide; add one by adding a function to `curves`. What does not come to an end
 within the budget is a lower bound, and is printed and drawn as one. Medians of several rounds; all times begin
-with the lifted instance, which all ways share.
+with the lifted instance, which all ways share. A proof by induction speaks of any number of victims: its time is
+measured anew beside each number, and should be the same.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import click
 
 from bench.measuring import Row
 from bench.plotting import Curve, Point, plot
+from oom_smt.proving import find_invariant, prove
 from oom_spec.aiger import as_binary
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration
@@ -33,12 +35,15 @@ from oom_spec.language.errors import SpecError
 from oom_spec.properties import find_properties
 from oom_spec.protocol.state import Mm
 from oom_spec.scenarios.worlds import ONE_PAGE, ONE_THREAD, REAPER, bounds, killer, process, world
+from oom_spec.verdicts import Word
 
 ERA = "v4.15"
 EASY = ("N2x", "S9")
 """Properties with a short inductive argument."""
 HARD = ("N1s",)
 """What the mail asks for: no needless kill. Its argument leans on the whole protocol."""
+ANY = (*EASY, "S1")
+"""Properties that are proved for any number of victims."""
 MOST = 1_500_000
 """States after which the explorer gives up: about half a gigabyte."""
 ABC = shutil.which("berkeley-abc") or shutil.which("yosys-abc")
@@ -103,10 +108,21 @@ def checked(instance: Instance, properties: Sequence[Property], budget: float) -
     return Took(time.perf_counter() - started, True)
 
 
+def proved(instance: Instance, properties: Sequence[Property], budget: float) -> Took:
+    """For any number of victims: recorded lemmas are shown anew to be inductive, and give the properties."""
+    started = time.perf_counter()
+    invariant = find_invariant(instance.era)
+    for subject in properties:
+        if prove(invariant, subject).word is not Word.PROVED:
+            raise SpecError(f"{subject.id} is not proved in {instance.era.id}: it is no proof that is measured")
+    return Took(time.perf_counter() - started, True)
+
+
 def curves() -> list[tuple[str, Way, tuple[str, ...]]]:
     """What is measured: a label, a way to decide, and the properties that it decides."""
     found: list[tuple[str, Way, tuple[str, ...]]] = [
         (f"explorer: {', '.join((*EASY, *HARD))}", explored, (*EASY, *HARD)),
+        (f"induction, any number: {', '.join(ANY)}", proved, ANY),
     ]
     if ABC is not None:
         found += [(f"ABC pdr: {', '.join(names)}", checked, names) for names in (EASY, HARD)]

@@ -23,6 +23,7 @@ COMMANDS = {
     "matrix": ("matrix", "Decide every era against every property."),
     "claims": ("claims", "Decide the questions and claims of the mail."),
     "proof": ("proving", "Prove a property for runs of every length in worlds of any size."),
+    "lemmas": ("searching", "Search for lemmas that prove what is not proved yet."),
     "vacuity": ("doubting", "Ask whether what holds says anything: could it fail, and is it put to the test?"),
     "recheck": ("rechecking", "Put the obligations of a proof to other solvers."),
     "explain": ("explaining", "Draw the shortest race that breaks a property."),

@@ -45,7 +45,7 @@ def ground_obligations(invariant: Invariant, proof: Proof) -> Iterator[GroundObl
     """
     subject = proof.subject if proof.only_by_excuse else proof.subject.strict()
     known = dict(invariant.lemmas)
-    if subject.event is None:
+    if subject.event is None and all(use.step is not None for use in proof.uses[subject.id]):
         known[subject.id] = formula_of(subject)
     prover = invariant.prover
     for name, uses in proof.uses.items():
@@ -53,7 +53,7 @@ def ground_obligations(invariant: Invariant, proof: Proof) -> Iterator[GroundObl
             yield GroundObligation(name, "start", (), at_start(known[name], prover))
         for use in uses:
             assertions = at_step(use.obligation, [known[each] for each in use.lemmas], prover)
-            yield GroundObligation(name, use.step.id, use.lemmas, assertions)
+            yield GroundObligation(name, use.where, use.lemmas, assertions)
 
 
 def at_start(goal: Term, prover: Prover) -> tuple[Term, ...]:

@@ -55,6 +55,10 @@ class Broken:
         return f"not decided {where}" if self.unknown else f"broken {where}"
 
 
+STANDING = Path((), (), (), MappingProxyType({}), (), ())
+"""The way through no step at all: what must hold as things stand."""
+
+
 @attrs.frozen(eq=False)
 class Obligation:
     """That a step keeps a lemma, or that what an event promises holds where a step announces it."""
@@ -232,6 +236,10 @@ class Prover:
         self._shown.setdefault((path, lemma.key), []).append(frozenset(self.last_core))
         return True
 
+    def is_given(self, subject: Property, lemmas: Iterable[Term]) -> bool:
+        """Whether lemmas that hold say all that a state property says."""
+        return subject.event is None and self.core(standing(subject), self.numbers(lemmas)) is not None
+
     def forget_questions(self) -> None:
         """Give back memory. What was shown is remembered."""
         self._questions.clear()
@@ -242,6 +250,8 @@ class Prover:
         """Where ``subject`` is not shown to hold, given lemmas that do; nothing where it is proved."""
         found: list[Broken] = []
         known = list(lemmas.values())
+        if self.is_given(subject, known):
+            return found
         if subject.event is None:
             known.append(formula_of(subject))
             found += [Broken(None, each is None, None, each) for each in self.at_start({"": known[-1]}).values()]
@@ -289,9 +299,14 @@ def obligations(era: Era, subject: Property) -> list[tuple[Step, Obligation]]:
     return found
 
 
+def standing(subject: Property) -> Obligation:
+    """That lemmas alone give a state property, in every state: no step has to be looked at."""
+    return Obligation(STANDING, formula_of(subject), keeps=True)
+
+
 def formula_of(subject: Property) -> Term:
     """A state property as one closed formula."""
     return open_formula(subject.whole, subject.over)
 
 
-__all__ = ["Broken", "Obligation", "Prover", "formula_of", "keeping", "obligations"]
+__all__ = ["STANDING", "Broken", "Obligation", "Prover", "formula_of", "keeping", "obligations", "standing"]

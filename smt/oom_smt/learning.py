@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import NoReturn
 
 import attrs
 
-from oom_smt.induction import Obligation, Prover, conditions_of, formula_of, keeping, obligations
+from oom_smt.generalising import Generaliser, few, orders, weight
+from oom_smt.induction import Obligation, Prover, conditions_of, formula_of, keeping, obligations, standing
 from oom_smt.questions import Counterexample
-from oom_smt.suggesting import (
-    Choice,
-    Generaliser,
-    Literal,
-    Reasons,
-    choices,
-    formula_of_literal,
-    joined,
-    never,
-    orders,
-    weight,
-)
+from oom_smt.suggesting import Choice, Literal, Reasons, choices, formula_of_literal, joined, never
 from oom_spec.language import terms
 from oom_spec.language.eras import Era
 from oom_spec.language.objects import Object
@@ -29,7 +21,7 @@ from oom_spec.language.properties import Property
 from oom_spec.language.steps import Step
 from oom_spec.language.terms import Kind, Sort, Term
 from oom_spec.unbounded import clauses
-from oom_spec.unbounded.grounding import absent_classes
+from oom_spec.unbounded.grounding import absent_classes, has_quantifier, opened
 from oom_spec.unbounded.literals import members_of
 from oom_spec.unbounded.opening import SINGLE, object_of
 from oom_spec.unbounded.small_worlds import SmallWorlds
@@ -48,6 +40,10 @@ class Stuck(Exception):  # noqa: N818 - how far it got
     """Nothing more can be learned: the message says what is in the way."""
 
 
+class _UnlearnedError(Exception):
+    """Lemmas turned out to be wrong, and are gone."""
+
+
 @attrs.define(eq=False)
 class Learned:
     """A lemma under proof."""
@@ -57,6 +53,8 @@ class Learned:
     number: int
     because: str
     """What it was learned for."""
+    owes: list[tuple[Step | None, Obligation]] | None = None
+    """What has to be shown of it, once that is known."""
     done: bool = False
     cores: set[int] = attrs.field(factory=set)
     """The lemmas that its obligations used."""
@@ -79,7 +77,9 @@ class Learner:
 
     def take(self, clause: Clause, because: str) -> Learned:
         """Assume a lemma, and owe its proof."""
-        formula = never(clause)
+        return self._take(clause, never(clause), because)
+
+    def _take(self, clause: Clause, formula: Term, because: str) -> Learned:
         found = Learned(clause, formula, self.prover.lemmas.add(formula), because)
         self.learned[found.number] = found
         return found
@@ -102,13 +102,19 @@ class Learner:
                         found.append((Choice(term, unseen),))
         self.sift(found)
 
-    def sift(self, clauses: Iterable[Clause], needs: Mapping[Term, Iterable[Term]] = MappingProxyType({})) -> int:
+    def sift(
+        self,
+        clauses: Iterable[Clause],
+        needs: Mapping[Term, Iterable[Term]] = MappingProxyType({}),
+        others: Iterable[Term] = (),
+    ) -> int:
         """Take those of ``clauses`` that are inductive together with what is taken already; how many they are.
 
-        ``needs`` has formulas that may be enough to show others: they are tried first.
+        ``needs`` has formulas that may be enough to show others: they are tried first. ``others`` are lemmas that are
+        no clauses.
         """
         before = {str(each.number): each.formula for each in self.learned.values()}
-        candidates: dict[str, tuple[Clause, Term]] = {}
+        candidates: dict[str, tuple[Clause, Term]] = {str(self.prover.lemmas.add(each)): ((), each) for each in others}
         for clause in clauses:
             formula = never(clause)
             if not self.general.reachable(clause) and self._starts_with(formula):
@@ -121,7 +127,7 @@ class Learner:
         found, _ = self.prover.inductive(self.era, {**before, **formulas}, needs=hints)
         for name, (clause, _) in candidates.items():
             if name in found:
-                self.take(clause, KNOWN).done = True
+                self._take(clause, formulas[name], KNOWN).done = True
         return sum(name in found for name in candidates)
 
     def prove(self, subject: Property, seconds: float = float("inf")) -> set[int]:
@@ -130,35 +136,43 @@ class Learner:
         Raises `Stuck` where it is not found within ``seconds``; what was learned for it is forgotten.
         """
         self.until = time.process_time() + seconds
-        kept = set(self.learned)
+        if subject.event is None and has_quantifier(opened(formula_of(subject))[0]):
+            with contextlib.suppress(Stuck):
+                return self._reach(Learned((), terms.TRUE, -1, subject.id, [(None, standing(subject))]))
+        return self._reach(self._goal(subject))
+
+    def _reach(self, goal: Learned) -> set[int]:
+        kept = {number for number, each in self.learned.items() if each.done}
         try:
-            return self._closure(self._prove(subject))
+            while waiting := [each for each in (*self.learned.values(), goal) if not each.done]:
+                with contextlib.suppress(_UnlearnedError):
+                    self._show(waiting[-1] if goal.done else goal)
+            return self._closure(goal)
         except Stuck:
-            self.learned = {number: each for number, each in self.learned.items() if number in kept}
+            self.learned = {number: each for number, each in self.learned.items() if number in kept and each.done}
             raise
 
-    def _prove(self, subject: Property) -> set[int]:
-        used: set[int] = set()
-        if subject.event is None:
-            goal = formula_of(subject)
-            number = self.prover.lemmas.add(goal)
-            if not self._starts_with(goal):
-                raise Stuck("the start does not give it")
-            self.learned.setdefault(number, Learned((), goal, number, "goal"))
-            used.add(number)
-        else:
-            for step, obligation in obligations(self.era, subject):
-                used |= self._discharge(step, obligation, subject.id)
-        while waiting := [each for each in self.learned.values() if not each.done]:
-            each = waiting[-1]
-            for step, obligation in keeping(self.era, each.formula):
-                each.cores |= self._discharge(step, obligation, str(each.number))
-            each.done = True
-        return used
+    def _goal(self, subject: Property) -> Learned:
+        if subject.event is not None:
+            return Learned((), terms.TRUE, -1, subject.id, list(obligations(self.era, subject)))
+        formula = formula_of(subject)
+        if not self._starts_with(formula):
+            raise Stuck("the start does not give it")
+        number = self.prover.lemmas.add(formula)
+        return self.learned.setdefault(number, Learned((), formula, number, subject.id))
 
-    def _closure(self, used: set[int]) -> set[int]:
+    def _show(self, each: Learned) -> None:
+        """Discharge what is owed for a lemma, or for the goal; lemmas are learned until that is done."""
+        if each.owes is None:
+            each.owes = list(keeping(self.era, each.formula))
+        each.cores = set()
+        for step, obligation in each.owes:
+            each.cores |= self._discharge(step, obligation, each)
+        each.done = True
+
+    def _closure(self, goal: Learned) -> set[int]:
         found: set[int] = set()
-        waiting = list(used)
+        waiting = list(goal.cores) if goal.number < 0 else [goal.number]
         while waiting:
             number = waiting.pop()
             if number in found:
@@ -171,7 +185,8 @@ class Learner:
             waiting += each.cores
         return found
 
-    def _discharge(self, step: Step, obligation: Obligation, goal: str) -> set[int]:
+    def _discharge(self, step: Step | None, obligation: Obligation, goal: Learned) -> set[int]:
+        because = f"{goal.number if goal.clause else goal.because}, {'every state' if step is None else step.id}"
         denied = obligation.denied
         for _ in range(MOST_TRIES):
             failures = self.prover.failures(obligation.path, {"": denied}, list(self.learned))
@@ -179,27 +194,54 @@ class Learner:
                 return set(self.prover.last_core)
             found = failures[""]
             if found is None:
-                raise Stuck(f"Z3 gave up on {goal}, {step.id}")
-            self._learn(found, obligation, f"{goal}, {step.id}")
-        raise Stuck(f"{MOST_TRIES} lemmas were not enough for {goal}, {step.id}")
+                raise Stuck(f"Z3 gave up on {because}")
+            self._learn(why(found, obligation), goal, because)
+        raise Stuck(f"{MOST_TRIES} lemmas were not enough for {because}")
 
-    def _learn(self, found: Counterexample, obligation: Obligation, because: str) -> None:
+    def _learn(self, literals: Sequence[Literal], goal: Learned, because: str) -> None:
         if time.process_time() > self.until:
             raise Stuck(f"out of time at {because}")
-        literals = why(found, obligation)
+        if not self._starts_with(never(literals)):
+            self._blame(goal, because, literals)
         if self.general.reachable(literals):
-            raise Stuck(f"a small world reaches what is in the way: {because}: {said(literals)}")
+            self._unlearn(literals, goal, because)
         best: list[Literal] | None = None
         for order in orders(literals):
             wide = self.general.widened(order)
             formula = never(wide)
             known = self.prover.lemmas.add(formula) in self.learned
-            if not known and (best is None or weight(wide) < weight(best)) and self._starts_with(formula):
+            if not known and (best is None or self._weight(wide) < self._weight(best)) and self._starts_with(formula):
                 best = wide
         if best is None:
-            raise Stuck(f"nothing new is learned: {because}: {said(literals)}")
+            self._blame(goal, because, literals)
         lemma = self.take(tuple(best), because)
         self.say(f"{lemma.number} for {because}: {said(best)}")
+
+    def _weight(self, clause: Sequence[Literal]) -> tuple[int, ...]:
+        return few(self.general.support(clause)), *weight(clause)
+
+    def _unlearn(self, literals: Sequence[Literal], goal: Learned, because: str) -> NoReturn:
+        """A state that is in the way is reached: what happens next there shows which lemmas are wrong."""
+        self.worlds.go_on_from([formula_of_literal(each) for each in literals])
+        wrong = {each.number for each in self.learned.values() if each.clause and self.general.reachable(each.clause)}
+        if not wrong:
+            self._blame(goal, because, literals)
+        self._drop(wrong)
+
+    def _blame(self, goal: Learned, because: str, literals: Sequence[Literal]) -> NoReturn:
+        """What was to be shown is wrong, or cannot be shown; if it is a lemma, do without it."""
+        if not goal.clause:
+            raise Stuck(f"no lemma excludes what is in the way of {because}: {said(literals)}")
+        self.general.met.append(goal.clause)
+        self._drop({goal.number})
+
+    def _drop(self, wrong: Collection[int]) -> NoReturn:
+        """Forget lemmas that are wrong; what was shown with them is owed again."""
+        self.say(f"{', '.join(map(str, sorted(wrong)))} are wrong")
+        self.learned = {number: each for number, each in self.learned.items() if number not in wrong}
+        for each in self.learned.values():
+            each.done = each.done and each.cores.isdisjoint(wrong)
+        raise _UnlearnedError
 
 
 def why(found: Counterexample, obligation: Obligation) -> list[Literal]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 import attrs
 
-from oom_smt.induction import Broken, Obligation, Prover, conditions_of, formula_of, keeping, obligations
+from oom_smt.induction import Broken, Obligation, Prover, conditions_of, formula_of, keeping, obligations, standing
 from oom_spec.applicability import why_not
 from oom_spec.eras import all_eras
 from oom_spec.language import terms
@@ -20,7 +20,7 @@ from oom_spec.lifting import Path
 from oom_spec.reporting import Progress, silent
 from oom_spec.unbounded.grounding import absent_classes
 from oom_spec.unbounded.lemmas import LEMMAS
-from oom_spec.unbounded.recorded import recorded_for
+from oom_spec.unbounded.recorded import Recorded, recorded_for
 from oom_spec.unbounded.sentences import sentence
 from oom_spec.verdicts import Word
 
@@ -44,12 +44,18 @@ class Invariant:
 class Use:
     """What one obligation needs: none of it can be left out."""
 
-    step: Step
+    step: Step | None
+    """None where lemmas say it of every state."""
     obligation: Obligation
     lemmas: tuple[str, ...]
     conditions: tuple[int, ...]
     """Places in `conditions_of` its path."""
     seconds: float
+
+    @property
+    def where(self) -> str:
+        """The step's id."""
+        return "in every state" if self.step is None else self.step.id
 
 
 @attrs.frozen(eq=False)
@@ -90,13 +96,16 @@ class Proof:
         return found
 
 
-def find_invariant(era: Era, progress: Progress = silent, prover: Prover | None = None) -> Invariant:
+def find_invariant(
+    era: Era, progress: Progress = silent, prover: Prover | None = None, recorded: Sequence[Recorded] | None = None
+) -> Invariant:
     """The inductive part of the lemmas that are recorded for an era, or for the recorded era that is most like it.
 
-    ``prover`` may be one that has shown something before, for an era with the same classes of objects.
+    ``prover`` may be one that has shown something before, for an era with the same classes of objects; ``recorded``
+    has other lemmas than those that come with oomspec.
     """
     started = time.monotonic()
-    recorded = recorded_for(era, all_eras())
+    recorded = recorded_for(era, all_eras(), recorded)
     candidates = {lemma.name: lemma.formula for lemma in LEMMAS}
     statements = {lemma.name: lemma.statement for lemma in LEMMAS}
     for each in recorded:
@@ -120,7 +129,7 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False, pro
     reason = why_not(era, subject)
     if reason:
         return Proof(subject, Word.NOT_APPLICABLE, 0, reason=reason)
-    asked = len(obligations(era, subject))
+    asked = len(obligations(era, subject))  # one is enough where lemmas say it of every state
     if not asked and subject.event is not None:
         return Proof(subject, Word.VACUOUS, 0, reason="no step announces what it speaks of")
     proved, excused = subject.strict(), False
@@ -144,27 +153,34 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False, pro
 def uses_of(invariant: Invariant, subject: Property, progress: Progress = silent) -> dict[str, list[Use]]:
     """What each obligation of a proved property needs, and of each lemma that they need, and so on."""
     known = _known(invariant, subject)
+    given = subject.id not in known and subject.event is None
     found: dict[str, list[Use]] = {}
     waiting = [subject.id]
     while waiting:
         name = waiting.pop(0)
         if name in found:
             continue
-        asked = obligations(invariant.era, subject) if name == subject.id else keeping(invariant.era, known[name])
+        asked: Sequence[tuple[Step | None, Obligation]]
+        if name == subject.id:
+            asked = [(None, standing(subject))] if given else obligations(invariant.era, subject)
+        else:
+            asked = keeping(invariant.era, known[name])
         found[name] = []
         for number, (step, obligation) in enumerate(asked):
-            progress(number, len(asked), f"{len(found)} of {len(found) + len(waiting)} lemmas, {step.id}")
+            progress(number, len(asked), f"{len(found)} of {len(found) + len(waiting)} lemmas")
             found[name].append(_use(invariant.prover, step, obligation, known))
         waiting += [lemma for use in found[name] for lemma in use.lemmas if lemma not in found]
     return found
 
 
 def _known(invariant: Invariant, subject: Property) -> dict[str, Term]:
-    own = {subject.id: formula_of(subject)} if subject.event is None else {}
-    return {**invariant.lemmas, **own}
+    """What may be assumed: the lemmas, and a state property that has to be shown by induction itself."""
+    if subject.event is not None or invariant.prover.is_given(subject, invariant.lemmas.values()):
+        return invariant.lemmas
+    return {**invariant.lemmas, subject.id: formula_of(subject)}
 
 
-def _use(prover: Prover, step: Step, obligation: Obligation, known: Mapping[str, Term]) -> Use:
+def _use(prover: Prover, step: Step | None, obligation: Obligation, known: Mapping[str, Term]) -> Use:
     started = time.monotonic()
     lemmas = prover.needs(obligation, known) or []
     assumed = prover.numbers(known[name] for name in lemmas)
@@ -188,7 +204,7 @@ def guards_of(invariant: Invariant, subject: Property, uses: Mapping[str, list[U
         denied = {"": use.obligation.denied}
         for number in use.conditions:
             guard = guard_at(use.obligation.path, number)
-            if guard is None:
+            if guard is None or use.step is None:
                 continue
             key = use.step.id, guard
             if not necessary.get(key, (use.step, False))[1]:

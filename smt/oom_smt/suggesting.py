@@ -7,7 +7,7 @@ all true, then "never all of these" is a candidate: it is made as general as the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -16,11 +16,10 @@ from oom_spec.language import terms
 from oom_spec.language.objects import Object
 from oom_spec.language.terms import BOOL, Kind, Op, Term, Value
 from oom_spec.lifting import declaration_of
-from oom_spec.unbounded.grounding import has_quantifier, substitute
-from oom_spec.unbounded.literals import among, choice_of, members_of
+from oom_spec.unbounded.grounding import substitute
+from oom_spec.unbounded.literals import among, choice_of
 from oom_spec.unbounded.opening import never_all, owner_of
-from oom_spec.unbounded.small_worlds import SmallWorlds
-from oom_spec.unbounded.start import starting_values
+from oom_spec.unbounded.start import field_term
 
 
 class Reasons:
@@ -86,7 +85,7 @@ class Reasons:
                 self._take(atom if positive else terms.negate(atom))
 
     def add_instances(self) -> None:
-        """What conditions on all objects say of those that other conditions speak of."""
+        """What conditions on all objects say of those that other conditions speak of, or that these refer to."""
         named: dict[int, Term] = {}
         for literal in self.literals.values():
             for leaf in terms.leaves(literal, Op.NAMED):
@@ -94,6 +93,17 @@ class Reasons:
                 while at is not None:
                     named[at.key] = at
                     at = owner_of(at)[0]
+        wanted = {
+            found.args[0].sort.name
+            for each in self.literals.values()
+            for op in (Op.EVERY, Op.SOME)
+            for found in terms.leaves(each, op)
+        }
+        for owner in list(named.values()):
+            for declared in Object.classes[owner.sort.name].fields.values():
+                if declared.sort.kind is Kind.OBJECT and declared.sort.name in wanted and declared.index is None:
+                    for each in self._referred(field_term(declared, (owner,))):
+                        named[each.key] = each
         for literal in list(self.literals.values()):
             positive = literal.op is not Op.NOT
             quantified = literal if positive else literal.args[0]
@@ -103,6 +113,19 @@ class Reasons:
             for each in named.values():
                 if each.sort == variable.sort and self._holds(body, positive, {quantified.payload: each}):
                     self._add(body, positive, {quantified.payload: each})
+
+    def _referred(self, reference: Term) -> Iterator[Term]:
+        """The object that a reference leads to, if any; where it leads is a reason from now."""
+        nobody = terms.equals(reference, terms.const(reference.sort, None))
+        if self.valuation.truth(nobody):
+            self._take(nobody)
+            return
+        for each in self.universe.of(reference.sort.name):
+            link = terms.equals(reference, each)
+            if self.valuation.truth(link):
+                self._take(link)
+                yield each
+                return
 
     def add_identities(self) -> None:
         """Which objects that conditions speak of are the same in this state, and which are not."""
@@ -122,14 +145,21 @@ class Reasons:
                     self._take(same if is_so else terms.negate(same))
 
     def add_counts(self) -> None:
-        """Of counts that a condition says are equal, whether they are above 0."""
-        for literal in list(self.literals.values()):
+        """What is said of counts, in weaker parts: of those that are equal, whether they are above 0."""
+        for key, literal in list(self.literals.items()):
             atom = literal.args[0] if literal.op is Op.NOT else literal
-            if atom.op is Op.EQ and atom.args[0].sort.kind is Kind.COUNT:
-                for side in atom.args:
-                    some = terms.at_least(side.args[0] if side.op is Op.ADD else side, 1)
-                    if some.op is not Op.CONST:
-                        self._take(some if self.valuation.truth(some) else terms.negate(some))
+            if atom.op is not Op.EQ or atom.args[0].sort.kind is not Kind.COUNT:
+                continue
+            for side in atom.args:
+                some = terms.at_least(side.args[0] if side.op is Op.ADD else side, 1)
+                if some.op is not Op.CONST:
+                    self._take(some if self.valuation.truth(some) else terms.negate(some))
+            numbers = [side for side in atom.args if side.op is Op.CONST]
+            if literal is atom and numbers:
+                counted = atom.args[0] if numbers[0] is atom.args[1] else atom.args[1]
+                del self.literals[key]
+                self._take(terms.at_least(counted, _number(numbers[0])))
+                self._take(terms.negate(terms.at_least(counted, _number(numbers[0]) + 1)))
 
     def _resolved(self, atom: Term) -> Term:
         """``atom`` with the branch that is taken in place of each if-then-else."""
@@ -271,138 +301,9 @@ def choices(literals: Sequence[Term]) -> list[Literal]:
     return [*rest, *(Choice(field, frozenset(values)) for field, values in allowed.values())]
 
 
-def never_at_start(literal: Literal) -> bool:
-    """Whether no scenario starts with it, of whatever object."""
-    if isinstance(literal, Choice):
-        return literal.values.isdisjoint(map(str, starting_values()[str(literal.term.payload)]))
-    positive = literal.op is not Op.NOT
-    atom = literal if positive else literal.args[0]
-    field = atom if atom.op is Op.FIELD else atom.args[0] if atom.args else atom
-    values = starting_values().get(str(field.payload)) if field.op is Op.FIELD else None
-    if values is None:
-        return False
-    if atom.op is Op.FIELD:
-        return positive not in values
-    if atom.op is Op.AT_LEAST:
-        return positive and values == (0,)
-    if atom.op is Op.EQ and field.sort.kind is Kind.OBJECT and atom.args[1].op is not Op.CONST:
-        return positive and values == (None,)
-    return False
-
-
-class Generaliser:
-    """Makes "never all of these" as general as small worlds and the start allow."""
-
-    def __init__(self, worlds: SmallWorlds, starts_with: Callable[[Term], bool]) -> None:
-        """``starts_with`` tells whether the start gives a closed formula."""
-        self.worlds = worlds
-        self.starts_with = starts_with
-
-    def widened(self, literals: Sequence[Literal]) -> list[Literal]:
-        """Each literal, in this order, dropped or given all values that are as unreachable as its own.
-
-        What kept objects together may have gone by the end, so it is done again until nothing changes.
-        """
-        kept = self._widened_once(literals)
-        while len(kept) < len(literals):
-            literals, kept = kept, self._widened_once(kept)
-        return kept
-
-    def _widened_once(self, literals: Sequence[Literal]) -> list[Literal]:
-        kept = list(literals)
-        for literal in literals:
-            at = kept.index(literal)
-            wider = self._wider(kept, at)
-            if wider != kept and (any(map(never_at_start, wider)) or self.starts_with(never(wider))):
-                kept = wider
-        return kept
-
-    def _wider(self, kept: list[Literal], at: int) -> list[Literal]:
-        without = [*kept[:at], *kept[at + 1 :]]
-        others = [formula_of_literal(each) for each in without]
-        literal = kept[at]
-        if isinstance(literal, Choice):
-            beside = {str(v) for v in self.worlds.values_beside(others, literal.term)}
-            if not beside and not more_apart(kept, at):
-                return without
-            wide = frozenset(members_of(literal.term.sort)) - beside
-            return kept if wide == literal.values else [*kept[:at], Choice(literal.term, wide), *kept[at + 1 :]]
-        return kept if more_apart(kept, at) or self.worlds.reachable(others) else without
-
-    def reachable(self, literals: Sequence[Literal]) -> bool:
-        """Whether some small world has a state like this."""
-        return self.worlds.reachable([formula_of_literal(each) for each in literals])
-
-
-def orders(literals: Sequence[Literal]) -> Iterator[list[Literal]]:
-    """In which literals may be widened: what is best left out comes first."""
-
-    def rank(literal: Literal) -> int:
-        if _is_fixed(literal):
-            return 0
-        if isinstance(literal, Choice):
-            return 4 if declaration_of(str(literal.term.payload)).program_counter else 3
-        atom = literal.args[0] if literal.op is Op.NOT else literal
-        if has_quantifier(literal):
-            return 0
-        if atom.op is Op.EQ and atom.args[0].sort.kind is Kind.OBJECT:
-            return 1 if literal.op is Op.NOT else 5
-        return 2
-
-    ranked = sorted(literals, key=rank)
-    yield ranked
-    yield ranked[::-1]
-    yield sorted(literals, key=lambda each: (rank(each) == 4, -rank(each)))
-    yield sorted(literals, key=lambda each: (rank(each) != 0, rank(each) != 4, rank(each)))
-    yield sorted(literals, key=lambda each: (rank(each) in (4, 5), rank(each)))[::-1]
-
-
 def never(literals: Sequence[Literal]) -> Term:
     """That nothing makes all of ``literals`` true, as a closed formula."""
     return never_all(formula_of_literal(each) for each in literals)
 
 
-def groups_of(literals: Sequence[Literal]) -> int:
-    """In how many groups the objects of some literals fall that no literal links."""
-    groups: list[set[object]] = []
-    for each in map(formula_of_literal, literals):
-        names = {leaf.payload for op in (Op.NAMED, Op.CONST) for leaf in terms.leaves(each, op) if _is_object(leaf)}
-        apart = [group for group in groups if not group & names]
-        groups = [*apart, names.union(*(group for group in groups if group & names))]
-    return len(groups)
-
-
-def more_apart(literals: Sequence[Literal], at: int) -> bool:
-    """Whether objects would have nothing to do with each other any more without the literal at this place.
-
-    Conditions on objects that nothing links may exclude each other only because small worlds have few objects.
-    """
-    return groups_of([*literals[:at], *literals[at + 1 :]]) > groups_of(literals)
-
-
-def weight(literals: Sequence[Literal]) -> tuple[int, int, int, int]:
-    """What to prefer among lemmas: objects that are linked, few quantifiers, few objects and literals."""
-    formulas = [formula_of_literal(each) for each in literals]
-    quantified = sum(has_quantifier(each) for each in formulas)
-    names = {leaf.payload for each in formulas for leaf in terms.leaves(each, Op.NAMED)}
-    fixed = sum(_is_fixed(each) for each in literals)
-    return groups_of(literals), quantified + fixed, len(literals) + len(names), len(names)
-
-
-def _is_fixed(literal: Literal) -> bool:
-    """Whether it is about a fixed attribute of an object: what never changes seldom matters to what happens."""
-    if isinstance(literal, Choice):
-        return False
-    atom = literal.args[0] if literal.op is Op.NOT else literal
-    if atom.op is Op.FIELD:
-        return declaration_of(str(atom.payload)).constant
-    return atom.op is Op.STATIC
-
-
-def _is_object(leaf: Term) -> bool:
-    return leaf.sort.kind is Kind.OBJECT and leaf.payload is not None
-
-
-__all__ = ["Choice", "Generaliser", "Reasons", "choices", "joined", "never", "orders", "weight"]
-
-_ = (Callable, Object)
+__all__ = ["Choice", "Literal", "Reasons", "choices", "formula_of_literal", "joined", "never"]

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from enum import Enum
 
 import attrs
 import click
 
-from oom_smt.learning import Clause, Learner, Stuck, said, why
+from oom_smt.learning import why
 from oom_smt.proving import Invariant, Proof, find_invariant, prove
+from oom_smt.searching import Search, merged
 from oom_smt.showing import table, text
-from oom_smt.suggesting import choices, formula_of_literal
+from oom_smt.suggesting import formula_of_literal
 from oom_spec.eras import all_eras, find_era
 from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.language.steps import Step
 from oom_spec.properties import find_properties
 from oom_spec.reporting import Progress
-from oom_spec.unbounded.crowds import crowded_worlds, explored_worlds
+from oom_spec.unbounded.crowds import explored_worlds
 from oom_spec.unbounded.reached import explorer_reaches
 from oom_spec.unbounded.recorded import recorded_for, write
 from oom_spec.vacuity import Vacuity, vacuity
@@ -151,26 +151,14 @@ def _look_at_obstacle(invariant: Invariant, told: Told, progress: Progress) -> N
 def _suggest(invariant: Invariant, unknown: Sequence[Told], seconds: float, progress: Progress) -> None:
     """Learn lemmas for what is unknown."""
     era = invariant.era
-    worlds = crowded_worlds(era, progress)
-    learner = Learner(era, worlds, lambda text: progress(0, 1, text))
-    learner.take_seen_values()
-    learner.sift(_clauses(invariant))
+    search = Search(era, recorded_for(era, all_eras()), progress)
     for each in unknown:
-        started = time.process_time()
-        try:
-            numbers = learner.prove(each.proof.subject.strict(), seconds)
-        except Stuck as stuck:
-            each.suggested = f"no lemmas were found that prove it: {stuck}"
-            continue
-        found = [said(learner.learned[number].clause) for number in sorted(numbers)]
-        each.suggested = write({learned: [era.id] for learned in found if learned.literals})
-        each.suggested += (
-            f"# found in {time.process_time() - started:.0f} s; with them {each.proof.subject.id} is proved\n"
-        )
-
-
-def _clauses(invariant: Invariant) -> list[Clause]:
-    return [tuple(choices(each.clause.literals)) for each in recorded_for(invariant.era, all_eras())]
+        found = search.prove(each.proof.subject, seconds)
+        if found.stuck:
+            each.suggested = f"no lemmas were found that prove it: {found.stuck}"
+        else:
+            each.suggested = write(merged((), era, [found]))
+            each.suggested += f"# found in {found.seconds:.0f} s; with them {found.subject.id} is proved\n"
 
 
 # -- as text ---------------------------------------------------------------------------------
@@ -234,7 +222,7 @@ def _print_support(invariant: Invariant, found: Proof, verbose: bool) -> None:
         if verbose:
             for use in found.uses[name]:
                 lemmas = ", ".join(str(numbers[each]) for each in use.lemmas) or "no lemma"
-                click.echo(wrapped(f"{use.step.id}: {lemmas} ({use.seconds:.2f} s)", "          "))
+                click.echo(wrapped(f"{use.where}: {lemmas} ({use.seconds:.2f} s)", "          "))
 
 
 def _print_guards(found: Proof) -> None:

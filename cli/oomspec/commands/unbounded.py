@@ -12,7 +12,7 @@ from oom_spec.language.eras import Era
 from oom_spec.language.properties import Property
 from oom_spec.manifest import expected_cell
 from oom_spec.verdicts import Word
-from oomspec.output import counted, json_line, progress_bar
+from oomspec.output import counted, json_line, progress_bar, wrapped
 
 MARKS = {
     Word.PROVED: "P",
@@ -89,9 +89,20 @@ def _print(
     click.echo(
         "\nP proved, e only by an excuse of N3, ? unknown, x violated in some scenario, v vacuous, . not applicable"
     )
+    for (name, reason), names in _unknown(cells).items():
+        click.echo(wrapped(f"unknown: {name}, {reason}: {', '.join(names)}", ""))
     for (era_id, name), said in wrong.items():
         reason = cells[era_id, name].reason
         click.echo(f"differs: {era_id} {name}: {said}" + f" ({reason})" * bool(reason))
+
+
+def _unknown(cells: Mapping[tuple[str, str], Unbounded]) -> dict[tuple[str, str], list[str]]:
+    """What holds in every scenario and is not proved, by property and by what is in the way: the eras."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (era_id, name), cell in cells.items():
+        if _mark(cell) == MARKS[Word.UNKNOWN]:
+            found.setdefault((name, cell.reason), []).append(era_id)
+    return dict(sorted(found.items()))
 
 
 def _mark(cell: Unbounded) -> str:

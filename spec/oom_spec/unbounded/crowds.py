@@ -21,18 +21,26 @@ from oom_spec.packing import Packing
 from oom_spec.protocol.state import Fault, Fork, Killer, Mm, Mrelease, Page, Presence, Scanner, Walker
 from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios.worlds import REAPER, bounds, killer, process, world
-from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
+from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds, Successors
 
 WORLDS = 30
 """How many such worlds there are."""
-RUNS = 100
+RUNS = 300
 """Random runs in each of them."""
+BUSY = 60
+"""How many worlds there are with one mm."""
 LENGTH = 160
 """Steps after which a run is broken off."""
+FAULTS: tuple[dict[str, object], ...] = (
+    {"kernel_thread": True},
+    {},
+    {"file_page": True},
+    {"file_page": True, "around": True},
+)
 
 
-def _mm(chance: random.Random, name: str) -> Made:
-    """An mm with memory of some kinds, and some who use it from outside."""
+def _mm(chance: random.Random, name: str, share: float = 0.5) -> Made:
+    """An mm with memory of some kinds, and some who use it from outside; ``share``: how likely each of them is."""
     kinds: tuple[dict[str, object], ...] = (
         {"reapable": 1},
         {"reapable": 1, "mlocked": 1, "vm_locked": True, "unreapable": 1},
@@ -40,11 +48,14 @@ def _mm(chance: random.Random, name: str) -> Made:
         {"reapable": 0, "watched": Page.EMPTY},
         {"reapable": 0, "vmas": Presence.NEVER, "unmapped": True},
     )
-    flags = ("notifiers", "ksmd", "foreign_may_read", "foreign_may_write", "aio_may_block", "flush_skipped")
-    values = {**chance.choice(kinds), **{flag: True for flag in flags if chance.random() < 0.5}}
-    if chance.random() < 0.4:
+    flags = ("notifiers", "foreign_may_read", "foreign_may_write", "aio_may_block", "flush_skipped")
+    values = {**chance.choice(kinds), **{flag: True for flag in flags if chance.random() < share}}
+    values["ksmd"] = chance.random() < 0.5
+    if chance.random() < share:
         values["scanner"] = Scanner.WORKING
-    return make(Mm, name, **values, foreign_users=chance.choice((0, 0, 1)), notifiers_may_block=chance.random() < 0.5)
+    return make(
+        Mm, name, **values, foreign_users=int(chance.random() < share), notifiers_may_block=chance.random() < 0.5
+    )
 
 
 def _killer(chance: random.Random, name: str, tasks: Sequence[str], processes: Sequence[str]) -> Made:
@@ -73,7 +84,7 @@ def crowd(number: int) -> Scenario:
         flags |= {flag: True for flag in ("may_exit", "never_exits", "sigkill") if chance.random() < 0.2}
         made.append(process(each, chance.choice(mms), threads=threads, **flags))
         tasks += [f"{each}.t{n}" for n in range(threads)]
-    if chance.random() < 0.2:
+    if chance.random() < 0.3:
         made.append(process("init", chance.choice(mms), global_init=True))
     used: set[object] = set()
     for n in range(chance.choice((1, 2, 2, 3))):
@@ -82,9 +93,7 @@ def crowd(number: int) -> Scenario:
         made.append(found)
     if number % 2:
         for n in range(2):
-            kind = chance.choice(
-                ({"kernel_thread": True}, {}, {"file_page": True}, {"file_page": True, "around": True})
-            )
+            kind = chance.choice(FAULTS)
             made.append(make(Fault, f"fault-{n}", mm=chance.choice(mms), pins=True, at_watched=True, **kind))
     if number % 3 == 0:
         made += [make(Mrelease, f"mrelease-{n}", target=chance.choice(processes)) for n in range(2)]
@@ -102,37 +111,32 @@ def crowd(number: int) -> Scenario:
 
 
 def busy(number: int) -> Scenario:
-    """One victim whose mm everybody is after."""
+    """One victim whose mm some others are after."""
     chance = random.Random(1000 + number)  # noqa: S311 - not a secret
-    everything: dict[str, object] = {
-        "reapable": 1,
-        "mlocked": number & 1,
-        "vm_locked": bool(number & 1),
-        "unreapable": 1,
-        "foreign_users": number >> 1 & 1,
-        "aio_may_block": True,
-        "foreign_may_read": True,
-        "foreign_may_write": True,
-        "scanner": Scanner.WORKING if number != 5 else Scanner.ABSENT,
-        "ksmd": bool(number >> 2 & 1),
-        "notifiers": chance.random() < 0.5,
-        "notifiers_may_block": True,
-    }
-    threads = chance.choice((1, 2))
+
+    def some(share: float) -> bool:
+        return chance.random() < share
+
+    killed = number % 4 != 3
     made: list[Made | tuple[Made, ...]] = [
         REAPER,
-        killer("killer-A", eligible=("P1",)),
-        make(Mm, "mm0", **everything),
-        process("P1", "mm0", threads=threads, may_exit=chance.random() < 0.5),
+        _mm(chance, "mm0", chance.choice((0.5, 0.9))),
+        process("P1", "mm0", threads=chance.choice((1, 1, 2)), may_exit=some(0.5) or not killed),
     ]
-    if number % 3 == 0:
+    if killed:
+        made.append(killer("killer-A", eligible=("P1",), memcg=some(0.3)))
+    if some(0.3):
         made.append(make(Killer, "killer-self", current="P1.t0", eligible={"P1": True}))
-    if number % 3 == 1:
-        made.append(process("P2", "mm0", may_exit=True))
-    if number % 4 == 1:
-        made.append(make(Mrelease, "mrelease", target="P1"))
-    if number % 4 == 2:
-        made.append(make(Walker, "swapoff", mm="mm0", swapoff=True))
+    if some(0.3):
+        made.append(process("P2", "mm0", may_exit=True, sigkill=some(0.5)))
+    if some(0.3):
+        made.append(process("init", "mm0", global_init=True))
+    if number % 2:
+        made += [make(Mrelease, f"mrelease-{n}", target="P1") for n in range(chance.choice((1, 1, 2)))]
+    if number % 3 == 0:
+        made.append(make(Fault, "fault", mm="mm0", pins=True, at_watched=True, **chance.choice(FAULTS)))
+    if number % 8 > 5:
+        made.append(make(Walker, "walker", mm="mm0", swapoff=some(0.5)))
     return Scenario(
         id=f"busy-{number}",
         why="Random runs in it show states that no small world has.",
@@ -143,27 +147,32 @@ def busy(number: int) -> Scenario:
     )
 
 
-CROWDS = (*(crowd(number) for number in range(WORLDS)), *(busy(number) for number in range(8)))
+CROWDS = (*(crowd(number) for number in range(WORLDS)), *(busy(number) for number in range(BUSY)))
 
 
 @cache
-def sample(era: Era, scenario: Scenario) -> tuple[Instance, Packing, tuple[int, ...]]:
-    """States that random runs of an era meet in a world; the same in every process."""
+def sample(era: Era, scenario: Scenario) -> tuple[Instance, Packing, tuple[int, ...], Successors]:
+    """States that random runs of an era meet in a world; the same in every process.
+
+    Most runs go on from some state that an earlier one met: they get to what is rare.
+    """
     instance = Instance(era, scenario)
     generated = generate(instance)
     packing, successors = generated.packing, generated.successors
     chance = random.Random(scenario.id)  # noqa: S311 - not a secret
-    found: dict[int, None] = {}
-    for _ in range(RUNS if scenario.id.startswith("crowd") else 6 * RUNS):
-        state = packing.initial
-        for _ in range(LENGTH):
-            found[state] = None
+    found: dict[int, None] = {packing.initial: None}
+    states = [packing.initial]
+    for run in range(RUNS):
+        state, length = (chance.choice(states), LENGTH // 2) if run % 4 else (packing.initial, LENGTH)
+        for _ in range(length):
             reached = successors(state)
             if not reached:
                 break
             state = chance.choice(reached)[0]
-        found[state] = None
-    return instance, packing, tuple(found)
+            if state not in found:
+                found[state] = None
+                states.append(state)
+    return instance, packing, tuple(found), successors
 
 
 def explored_worlds(era: Era, progress: Progress = silent, scenarios: Sequence[Scenario] | None = None) -> SmallWorlds:

@@ -6,9 +6,10 @@ them at once. What no small world reaches is only a guess about large ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import reduce
+from itertools import islice
 from operator import or_
 
 from oom_spec.instances import Instance
@@ -24,6 +25,14 @@ Column = Mapping[Value, int]
 """For each value the states in which something has it."""
 
 
+MOST_FOLLOWED = 300
+"""States of one world that are gone on from at once."""
+FOLLOWED = 2
+"""Steps from them."""
+
+Successors = Callable[[int], Sequence[tuple[int, object]]]
+
+
 class NobodyError(Exception):
     """A fixed attribute does not lead to the object that a condition speaks of."""
 
@@ -31,8 +40,12 @@ class NobodyError(Exception):
 class SmallWorld:
     """The reachable states of one instance, or some of them."""
 
-    def __init__(self, instance: Instance, packing: Packing, states: Sequence[int]) -> None:
+    def __init__(
+        self, instance: Instance, packing: Packing, states: Sequence[int], successors: Successors | None = None
+    ) -> None:
+        """``successors``: what follows a state, where ``states`` are only some of the reachable ones."""
         self.instance = instance
+        self.successors = successors
         self._packing = packing
         self.states = states
         """Packed; where the world was explored, in the order in which they were found."""
@@ -40,9 +53,20 @@ class SmallWorld:
         self._columns: dict[Slot, Column] = {}
         self._values = {variable.slot: variable.values for variable in self.instance.variables}
 
+    def with_states(self, states: Iterable[int]) -> SmallWorld:
+        """The same world with more states."""
+        return SmallWorld(self.instance, self._packing, tuple(dict.fromkeys((*self.states, *states))), self.successors)
+
     def objects(self, kind: str) -> Sequence[str]:
         """The names of the objects of a class."""
         return self.instance.structure.objects.get(kind, ())
+
+    def seen(self) -> dict[str, set[Value]]:
+        """The values that each field ever has."""
+        found: dict[str, set[Value]] = {}
+        for variable in self.instance.variables:
+            found.setdefault(variable.declaration.qualified, set()).update(self.column(variable.slot))
+        return found
 
     def column(self, slot: Slot) -> Column:
         """The states in which a field has each of its values."""
@@ -144,21 +168,74 @@ class SmallWorld:
         return str(next(iter(self.column_of(term, binding))))
 
 
+def _members(states: int, of: Sequence[int]) -> Iterator[int]:
+    """The packed states that a set has."""
+    while states:
+        lowest = states & -states
+        yield of[len(of) - lowest.bit_length()]
+        states ^= lowest
+
+
+def _following(states: Iterable[int], successors: Successors | None) -> dict[int, None]:
+    found: dict[int, None] = {}
+    assert successors is not None
+    at = list(states)
+    for _ in range(FOLLOWED):
+        at = [reached for state in at for reached, _ in successors(state)]
+        found.update(dict.fromkeys(at))
+    return found
+
+
+def _order(literals: Sequence[Term], also: Sequence[Term] = ()) -> tuple[list[Term], list[list[Term]]]:
+    """The names that terms speak of, and for each number of them the literals that speak of no more."""
+    roots: dict[Value, Term] = {}
+    for term in (*literals, *also):
+        for leaf in terms.leaves(term, Op.NAMED):
+            roots.setdefault(leaf.payload, leaf)
+    place = {name: number for number, name in enumerate(roots, 1)}
+    due: list[list[Term]] = [[] for _ in range(len(roots) + 1)]
+    for term in literals:
+        due[max((place[leaf.payload] for leaf in terms.leaves(term, Op.NAMED)), default=0)].append(term)
+    return list(roots.values()), due
+
+
 class SmallWorlds:
     """Several of them."""
 
     def __init__(self, worlds: Sequence[SmallWorld]) -> None:
         self.worlds = list(worlds)
-        self.seen: dict[str, set[Value]] = {}
-        """The values that each field ever has."""
+        self.seen: dict[str, dict[Value, int]] = {}
+        """The values that each field ever has, and in how many worlds."""
         for world in self.worlds:
-            for variable in world.instance.variables:
-                values = self.seen.setdefault(variable.declaration.qualified, set())
-                values.update(world.column(variable.slot))
+            for name, values in world.seen().items():
+                counts = self.seen.setdefault(name, {})
+                for value in values:
+                    counts[value] = counts.get(value, 0) + 1
+
+    def go_on_from(self, literals: Sequence[Term]) -> None:
+        """Add what follows the states in which all of ``literals`` are true, where not all states are known."""
+        hits: dict[SmallWorld, int] = {}
+        for world, _, states in self.hits(literals):
+            if world.successors is not None:
+                hits[world] = hits.get(world, 0) | states
+        for number, world in enumerate(self.worlds):
+            if world in hits:
+                chosen = islice(_members(hits[world], world.states), MOST_FOLLOWED)
+                self.worlds[number] = world.with_states(_following(chosen, world.successors))
 
     def reachable(self, literals: Sequence[Term]) -> bool:
         """Whether all of ``literals`` are true at once, of some objects for the names in them."""
         return any(True for _ in self.hits(literals))
+
+    def worlds_with(self, literals: Sequence[Term], most: int) -> int:
+        """In how many worlds all of ``literals`` are true at once, counted up to ``most``."""
+        order, due = _order(literals)
+        found = 0
+        for world in self.worlds:
+            found += any(True for _ in self._assign(world, order, due, {}, world.all, 0))
+            if found >= most:
+                break
+        return found
 
     def values_beside(self, literals: Sequence[Term], term: Term) -> set[Value]:
         """The values that ``term`` has where all of ``literals`` are true."""
@@ -173,15 +250,7 @@ class SmallWorlds:
 
     def hits(self, literals: Sequence[Term], also: Sequence[Term] = ()) -> Iterator[tuple[SmallWorld, Binding, int]]:
         """Worlds, objects and states in which all of ``literals`` are true; objects for the names in ``also`` too."""
-        roots: dict[Value, Term] = {}
-        for term in (*literals, *also):
-            for leaf in terms.leaves(term, Op.NAMED):
-                roots.setdefault(leaf.payload, leaf)
-        order = list(roots.values())
-        place = {name: number for number, name in enumerate(roots, 1)}
-        due: list[list[Term]] = [[] for _ in range(len(order) + 1)]
-        for term in literals:
-            due[max((place[leaf.payload] for leaf in terms.leaves(term, Op.NAMED)), default=0)].append(term)
+        order, due = _order(literals, also)
         for world in self.worlds:
             yield from self._assign(world, order, due, {}, world.all, 0)
 
