@@ -21,7 +21,7 @@ SOME = [find_properties(name)[0] for name in ("S5r", "S10", "N3", "S2", "S5m", "
 @pytest.fixture(autouse=True)
 def no_lemmas(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the steps alone prove is enough here."""
-    monkeypatch.setattr("oom_smt.proving.recorded_for", lambda era, known: [])
+    monkeypatch.setattr("oom_smt.proving.recorded_for", lambda era, known, lemmas=None: [])
 
 
 def test_each_property_gets_a_word_and_a_reason() -> None:
