@@ -137,8 +137,12 @@ class Learner:
         """
         self.until = time.process_time() + seconds
         if subject.event is None and has_quantifier(opened(formula_of(subject))[0]):
-            with contextlib.suppress(Stuck):
+            try:
                 return self._reach(Learned((), terms.TRUE, -1, subject.id, [(None, standing(subject))]))
+            except Stuck as stuck:
+                with contextlib.suppress(Stuck):
+                    return self._reach(self._goal(subject))
+                raise stuck from None
         return self._reach(self._goal(subject))
 
     def _reach(self, goal: Learned) -> set[int]:

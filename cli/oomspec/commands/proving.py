@@ -257,6 +257,7 @@ def _as_json(invariant: Invariant, told: Told) -> dict[str, object]:
         "property": found.subject.id,
         "verdict": told.word.value,
         "method": "induction",
+        "checked_by": ["z3"] if found.word is Word.PROVED else [],
         "lemmas": len(invariant.lemmas),
         "only_by_excuse": found.only_by_excuse,
         "obligations": found.obligations,
