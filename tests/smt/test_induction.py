@@ -196,9 +196,11 @@ def test_a_proof_names_what_it_rests_on_and_nothing_else(invariant: Invariant, n
     assert prove(small, subject).word is Word.PROVED
     own = {name_of: formula_of(subject)} if subject.event is None else {}
     assert set(Prover(absent_classes(E6)).inductive(E6, {**kept, **own})[0]) == {*kept, *own}
-    for name in found.support[name_of]:
-        less = {other: lemma for other, lemma in kept.items() if other != name}
-        assert prove(Invariant(E6, Prover(absent_classes(E6)), less), subject).word is Word.UNKNOWN
+    for use in found.uses[name_of]:
+        for name in use.lemmas:
+            less = [kept[other] for other in use.lemmas if other != name and other in kept]
+            prover = Prover(absent_classes(E6))
+            assert prover.core(use.obligation, prover.numbers(less)) is None
 
 
 def test_witnesses_of_different_lemmas_are_different_objects() -> None:
