@@ -25,7 +25,7 @@ STEPS = 4
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lemmas but the one that is written by hand."""
-    monkeypatch.setattr("oom_smt.proving.recorded_for", lambda era, known: [])
+    monkeypatch.setattr("oom_smt.proving.recorded_for", lambda era, known, lemmas=None: [])
 
 
 Replies = dict[str, Reply]
