@@ -209,20 +209,18 @@ class Learner:
             self._blame(goal, because, literals)
         if self.general.reachable(literals):
             self._unlearn(literals, goal, because)
-        best: list[Literal] | None = None
+        candidates: dict[int, list[Literal]] = {}
         for order in orders(literals):
             wide = self.general.widened(order)
             formula = never(wide)
-            known = self.prover.lemmas.add(formula) in self.learned
-            if not known and (best is None or self._weight(wide) < self._weight(best)) and self._starts_with(formula):
-                best = wide
-        if best is None:
+            number = self.prover.lemmas.add(formula)
+            if number not in self.learned and number not in candidates and self._starts_with(formula):
+                candidates[number] = wide
+        if not candidates:
             self._blame(goal, because, literals)
+        best = min(candidates.values(), key=lambda each: (few(self.general.support(each)), *weight(each)))
         lemma = self.take(tuple(best), because)
         self.say(f"{lemma.number} for {because}: {said(best)}")
-
-    def _weight(self, clause: Sequence[Literal]) -> tuple[int, ...]:
-        return few(self.general.support(clause)), *weight(clause)
 
     def _unlearn(self, literals: Sequence[Literal], goal: Learned, because: str) -> NoReturn:
         """A state that is in the way is reached: what happens next there shows which lemmas are wrong."""

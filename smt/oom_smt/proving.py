@@ -129,7 +129,7 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False, pro
     reason = why_not(era, subject)
     if reason:
         return Proof(subject, Word.NOT_APPLICABLE, 0, reason=reason)
-    asked = len(obligations(era, subject))  # one is enough where lemmas say it of every state
+    asked = len(obligations(era, subject))
     if not asked and subject.event is not None:
         return Proof(subject, Word.VACUOUS, 0, reason="no step announces what it speaks of")
     proved, excused = subject.strict(), False
@@ -141,8 +141,11 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False, pro
         return Proof(subject, Word.UNKNOWN, asked, broken, seconds=time.monotonic() - started)
     if proved.event is None and formula_of(proved) is terms.TRUE:
         return Proof(subject, Word.VACUOUS, asked, (), excused, reason="its formula is true of every state")
-    uses = uses_of(invariant, proved, progress) if support else {}
-    guards = guards_of(invariant, proved, uses) if support else ()
+    known = _known(invariant, proved)
+    if proved.event is None and proved.id not in known:
+        asked = 1  # in every state
+    uses = uses_of(invariant, proved, known, progress) if support else {}
+    guards = guards_of(invariant, known, uses) if support else ()
     seconds = time.monotonic() - started
     return Proof(subject, Word.PROVED, asked, (), excused, uses, guards, seconds=seconds)
 
@@ -150,9 +153,10 @@ def prove(invariant: Invariant, subject: Property, *, support: bool = False, pro
 # -- what a proof rests on -------------------------------------------------------------------
 
 
-def uses_of(invariant: Invariant, subject: Property, progress: Progress = silent) -> dict[str, list[Use]]:
-    """What each obligation of a proved property needs, and of each lemma that they need, and so on."""
-    known = _known(invariant, subject)
+def uses_of(
+    invariant: Invariant, subject: Property, known: Mapping[str, Term], progress: Progress = silent
+) -> dict[str, list[Use]]:
+    """What each obligation of a proved property needs of what is ``known``, and of each lemma of that, and so on."""
     given = subject.id not in known and subject.event is None
     found: dict[str, list[Use]] = {}
     waiting = [subject.id]
@@ -173,7 +177,7 @@ def uses_of(invariant: Invariant, subject: Property, progress: Progress = silent
     return found
 
 
-def _known(invariant: Invariant, subject: Property) -> dict[str, Term]:
+def _known(invariant: Invariant, subject: Property) -> Mapping[str, Term]:
     """What may be assumed: the lemmas, and a state property that has to be shown by induction itself."""
     if subject.event is not None or invariant.prover.is_given(subject, invariant.lemmas.values()):
         return invariant.lemmas
@@ -194,9 +198,8 @@ def _use(prover: Prover, step: Step | None, obligation: Obligation, known: Mappi
     return Use(step, obligation, tuple(lemmas), tuple(sorted(kept)), time.monotonic() - started)
 
 
-def guards_of(invariant: Invariant, subject: Property, uses: Mapping[str, list[Use]]) -> tuple[GuardUse, ...]:
+def guards_of(invariant: Invariant, known: Mapping[str, Term], uses: Mapping[str, list[Use]]) -> tuple[GuardUse, ...]:
     """Each guard that the obligations use, taken away once: whether all of them are still shown."""
-    known = _known(invariant, subject)
     prover = invariant.prover
     assumed = prover.numbers(known[name] for name in uses if name in known)
     necessary: dict[tuple[str, Enum], tuple[Step, bool]] = {}
