@@ -62,7 +62,7 @@ def lemmas(
     if not subjects:
         raise SpecError(f"{properties[0]} is a question about the whole graph: no lemmas answer it")
     known = list(load() if record is None or not record.exists() else read(record.read_text("utf-8"), str(record)))
-    words: list[Word] = []
+    results: list[tuple[Era, Found]] = []
     with progress_bar(f"lemmas {era}") as progress:
         for each in chosen:
             asked = [s for s in subjects if _holds(each, s)]
@@ -74,11 +74,14 @@ def lemmas(
                 known = merged(known, each, [found])
                 if record is not None:
                     _save(record, known)
-                words.append(Word.UNKNOWN if found.stuck else Word.PROVED)
+                results.append((each, found))
                 _tell(each, found, as_json)
-    if record is None and not as_json:
-        click.echo(write(_of(chosen, known)))
-    return status_of(words)
+    if not results and not as_json:
+        click.echo("nothing to search for: what holds in every scenario is proved with recorded lemmas")
+    if results and record is None and not as_json:
+        lemmas_found = {clause for _, found in results for clause in found.lemmas}
+        click.echo(write(lemma for lemma in known if lemma.clause in lemmas_found))
+    return status_of([Word.UNKNOWN if found.stuck else Word.PROVED for _, found in results])
 
 
 def _holds(era: Era, subject: Property) -> bool:
@@ -99,11 +102,6 @@ def _save(record: Path, known: Sequence[Recorded]) -> None:
     beside = record.with_name(record.name + ".new")
     beside.write_text(write(known), "utf-8")
     beside.replace(record)
-
-
-def _of(eras: Sequence[Era], known: Sequence[Recorded]) -> list[Recorded]:
-    ids = {each.id for each in eras}
-    return [each for each in known if ids & set(each.eras)]
 
 
 def _tell(era: Era, found: Found, as_json: bool) -> None:
