@@ -11,7 +11,11 @@ from bench import victims
 from bench.plotting import Curve, Point, plot
 from click.testing import CliRunner
 
+from oom_smt.proving import find_invariant
+from oom_spec.eras import find_era
+from oom_spec.instances import Instance
 from oom_spec.language.errors import SpecError
+from oom_spec.properties import find_properties
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +45,8 @@ def test_a_world_has_so_many_victims_that_all_are_eligible() -> None:
 def test_what_is_cut_short_is_asked_no_further_and_no_proof_is_measured_of_what_is_violated(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(victims, "ABC", None)
+    explorer_only = [curve for curve in victims.curves() if curve[1] is victims.explored]
+    monkeypatch.setattr(victims, "curves", lambda: explorer_only)
     monkeypatch.setattr(victims, "MOST", 10)
     file = tmp_path / "points.json"
     done = CliRunner().invoke(victims.main, ["--victims", "2", "--rounds", "1", "--json", str(file)])
@@ -49,7 +54,16 @@ def test_what_is_cut_short_is_asked_no_further_and_no_proof_is_measured_of_what_
     (curve,) = json.loads(file.read_text("utf-8"))["curves"]
     assert [(point["number"], point["exact"]) for point in curve["points"]] == [(1, False)]
     monkeypatch.setattr(victims, "MOST", 10_000)
-    monkeypatch.setattr(victims, "HARD", ("L6",))
+    monkeypatch.setattr(victims, "curves", lambda: [("explorer: L6", victims.explored, ("L6",))])
     done = CliRunner().invoke(victims.main, ["--victims", "1", "--rounds", "1"])
     assert isinstance(done.exception, SpecError)
     assert str(done.exception) == "L6 is violated in victims-1: it is no proof that is measured"
+
+
+def test_a_proof_for_any_number_of_victims_is_measured_where_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand_only = find_invariant(find_era(victims.ERA), recorded=())
+    monkeypatch.setattr(victims, "find_invariant", lambda era: by_hand_only)
+    instance = Instance(find_era(victims.ERA), victims.victims(1))
+    assert victims.proved(instance, find_properties("S5r"), 60).decided
+    with pytest.raises(SpecError, match=r"^S1 is not proved in E6: it is no proof that is measured$"):
+        victims.proved(instance, find_properties("S1"), 60)

@@ -19,6 +19,8 @@ from oom_spec.language import Era, Object, UnknownNameError
 from oom_spec.properties import find_properties
 from oom_spec.protocol.points import MmputAt
 from oom_spec.scenarios import find_scenario
+from oom_spec.unbounded.crowds import CROWDS, sample
+from oom_spec.unbounded.start import starting_values
 from oom_spec.user_eras import UserEraError
 
 from .patches import ALWAYS, BODY_LINE, HEAD, STEP, STEP_LINE, patch, wrote
@@ -124,6 +126,22 @@ def test_a_patch_has_program_points_and_fields_of_its_own(tmp_path: Path) -> Non
     assert era.step("mm.exit_mmap.mine").at is MmputAt.PATCH_1
     wrote(tmp_path, text + "\n# changed, and declared again\n")
     find_era(era.file)
+
+
+def test_a_field_that_a_patch_declares_after_the_first_proof_is_known_to_the_next(tmp_path: Path) -> None:
+    world = CROWDS[0]
+    known, variables = len(starting_values()), len(sample(find_era("v4.15"), world)[0].variables)
+    text = HEAD + (
+        "from oom_spec.language import flag\n"
+        "from oom_spec.user_eras import new_field\n"
+        "new_field(Mm, 'seen_later', flag('A new MMF flag.'))\n"
+        "ERA = Era(id='later', title='', parent=PARENT)\n"
+    )
+    find_era(wrote(tmp_path, text))
+    assert len(starting_values()) == known + 1
+    assert starting_values()["Mm.seen_later"] == (False,)
+    mms = len(world.structure().objects["Mm"])
+    assert len(sample(find_era("v4.15"), world)[0].variables) == variables + mms
 
 
 # -- files that cannot be read -------------------------------------------------------------------

@@ -21,6 +21,7 @@ from oom_spec.packing import Packing
 from oom_spec.protocol.state import Fault, Fork, Killer, Mm, Mrelease, Page, Presence, Scanner, Walker
 from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios.worlds import REAPER, bounds, killer, process, world
+from oom_spec.stepping import layout
 from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds, Successors
 
 WORLDS = 30
@@ -150,12 +151,17 @@ def busy(number: int) -> Scenario:
 CROWDS = (*(crowd(number) for number in range(WORLDS)), *(busy(number) for number in range(BUSY)))
 
 
-@cache
 def sample(era: Era, scenario: Scenario) -> tuple[Instance, Packing, tuple[int, ...], Successors]:
     """States that random runs of an era meet in a world; the same in every process.
 
     Most runs go on from some state that an earlier one met: they get to what is rare.
     """
+    return _sample(era, scenario, len(layout(scenario)))
+
+
+@cache
+def _sample(era: Era, scenario: Scenario, variables: int) -> tuple[Instance, Packing, tuple[int, ...], Successors]:
+    """``variables``: how many the world has; a user's era may declare more after the first call."""
     instance = Instance(era, scenario)
     generated = generate(instance)
     packing, successors = generated.packing, generated.successors

@@ -18,9 +18,14 @@ from oom_spec.unbounded.grounding import Universe
 from oom_spec.unbounded.opening import object_of
 
 
-@cache
 def starting_values() -> dict[str, tuple[Value, ...]]:
     """For each field the values that it starts with in some scenario, as terms hold them."""
+    return _starting_values(sum(len(kind.fields) for kind in Object.classes.values()))
+
+
+@cache
+def _starting_values(fields: int) -> dict[str, tuple[Value, ...]]:
+    """``fields``: how many there are; a user's era may declare more after the first call."""
     found: dict[str, dict[Value, None]] = {}
     for scenario in SCENARIOS:
         if scenario.starts_after is not None:
