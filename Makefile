@@ -24,13 +24,16 @@ prove: environment ## the main job: each property in each era against what is re
 # take a quarter of an hour then take hours. The C library's allocator, told to keep what it has, does not.
 PYTEST := PYTHONMALLOC=malloc MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=16777216 $(BIN)/python -m pytest
 
+# A worker per core, whole files each: what a file's tests share is made once. `make check ARGS="-n0 --pdb"` stays in one process.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
+
 .PHONY: check
 check: environment ## run the tests; ARGS go to pytest
-	$(PYTEST) $(ARGS)
+	$(PYTEST) $(SPREAD) $(ARGS)
 
 .PHONY: check-slow
 check-slow: environment ## run the slow tests: every graph compared, every exchange of steps
-	$(PYTEST) -m slow $(ARGS)
+	$(PYTEST) $(SPREAD) -m slow $(ARGS)
 
 .PHONY: mutants
 mutants: environment ## mutate every step of every era: what notices each mutant, why the rest survive
@@ -62,7 +65,7 @@ layers: environment ## who may import whom: cli above conformance and smt, above
 
 .PHONY: coverage
 coverage: environment ## run the tests with branch coverage of spec and smt
-	$(PYTEST) --cov --cov-report=term --cov-report=html $(ARGS)
+	$(PYTEST) $(SPREAD) --cov --cov-report=term --cov-report=html $(ARGS)
 
 .PHONY: bench
 bench: environment ## measure speed against its targets; ARGS="--json FILE" also writes the figures
