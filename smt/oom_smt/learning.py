@@ -106,15 +106,13 @@ class Learner:
         self,
         clauses: Iterable[Clause],
         needs: Mapping[Term, Iterable[Term]] = MappingProxyType({}),
-        others: Iterable[Term] = (),
     ) -> int:
         """Take those of ``clauses`` that are inductive together with what is taken already; how many they are.
 
-        ``needs`` has formulas that may be enough to show others: they are tried first. ``others`` are lemmas that are
-        no clauses.
+        ``needs`` has formulas that may be enough to show others: they are tried first.
         """
         before = {str(each.number): each.formula for each in self.learned.values()}
-        candidates: dict[str, tuple[Clause, Term]] = {str(self.prover.lemmas.add(each)): ((), each) for each in others}
+        candidates: dict[str, tuple[Clause, Term]] = {}
         for clause in clauses:
             formula = never(clause)
             if not self.general.reachable(clause) and self._starts_with(formula):

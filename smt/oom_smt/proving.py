@@ -106,11 +106,9 @@ def find_invariant(
     """
     started = time.monotonic()
     recorded = recorded_for(era, all_eras(), recorded)
-    candidates = {lemma.name: lemma.formula for lemma in LEMMAS}
-    statements = {lemma.name: lemma.statement for lemma in LEMMAS}
-    for each in recorded:
-        candidates[each.name] = each.formula
-        statements[each.name] = sentence(each.clause)
+    candidates = {each.name: each.formula for each in recorded}
+    by_hand = {lemma.name: lemma.statement for lemma in LEMMAS}
+    statements = {each.name: by_hand.get(each.name) or sentence(each.clause) for each in recorded}
     needs = {each.name: each.needs for each in recorded}
     prover = Prover(absent_classes(era)) if prover is None else prover
     lemmas, refuted = prover.inductive(era, candidates, progress, needs)

@@ -15,8 +15,7 @@ from oom_spec.language.terms import Term
 from oom_spec.reporting import Progress, silent
 from oom_spec.unbounded.clauses import Clause, names_of
 from oom_spec.unbounded.crowds import crowded_worlds
-from oom_spec.unbounded.lemmas import LEMMAS
-from oom_spec.unbounded.recorded import Recorded
+from oom_spec.unbounded.recorded import Recorded, written
 from oom_spec.unbounded.small_worlds import SmallWorlds
 
 
@@ -44,14 +43,14 @@ class Search:
         worlds = crowded_worlds(era, progress) if worlds is None else worlds
         self.learner = Learner(era, worlds, lambda text: progress(0, 1, text))
         self.learner.take_seen_values()
-        recorded = list(known)
+        recorded = [*known, *written()]
         formulas = {each.name: each.formula for each in recorded}
         needs: dict[Term, list[Term]] = {}
         for each in recorded:
             needs.setdefault(each.formula, []).extend(formulas[name] for name in each.needs if name in formulas)
         progress(0, 1, f"{era.id}: which of {len(recorded)} known lemmas hold")
         clauses = (tuple(choices(each.clause.literals)) for each in recorded)
-        self.learner.sift(clauses, needs, (lemma.formula for lemma in LEMMAS))
+        self.learner.sift(clauses, needs)
 
     def prove(self, subject: Property, seconds: float) -> Found:
         """Search for a proof, for ``seconds`` of processor time (twice that where excuses are accepted)."""
@@ -91,7 +90,9 @@ def merged(known: Iterable[Recorded], era: Era, found: Iterable[Found]) -> list[
         for clause, cores in one.lemmas.items():
             eras.setdefault(clause, {})[era.id] = None
             needs.setdefault(clause, set()).update(cores)
-    names = names_of(eras)
+    by_hand = {each.clause: each.name for each in written() if each.clause in eras}
+    names = {name: each for name, each in names_of(eras).items() if each not in by_hand}
+    names.update({name: each for each, name in by_hand.items()})
     name_of = {clause: name for name, clause in names.items()}
     return [
         Recorded(name, clause, tuple(eras[clause]), tuple(sorted(name_of[each] for each in needs[clause])))

@@ -12,7 +12,7 @@ from itertools import product
 
 import attrs
 
-from oom_smt.questions import Counterexample, Valuation
+from oom_smt.questions import Counterexample, Valuation, holds
 from oom_spec.language import terms
 from oom_spec.language.steps import Step
 from oom_spec.language.terms import BOOL, COUNT, Kind, Op, Term
@@ -200,9 +200,9 @@ class _States:
 
     def _shown(self, term: Term) -> str:
         if term.sort is BOOL:
-            return "set" if self.valuation.truth(term) else "not set"
+            return "set" if self._true(term) else "not set"
         if term.op is Op.ITE:
-            return self._shown(term.args[1] if self.valuation.truth(term.args[0]) else term.args[2])
+            return self._shown(term.args[1] if self._true(term.args[0]) else term.args[2])
         if term.sort == COUNT:
             return self.valuation.value(term)
         if term.sort.kind is Kind.CHOICE:
@@ -213,7 +213,11 @@ class _States:
         return next((self.names[each.key] for each in objects if self._is(term, each)), SOMEBODY)
 
     def _is(self, term: Term, value: Term) -> bool:
-        return self.valuation.truth(terms.equals(term, value))
+        return self._true(terms.equals(term, value))
+
+    def _true(self, term: Term) -> bool:
+        """What a quantifier says of the objects at hand: others there are none in the state that is shown."""
+        return holds(term, True, {}, self.universe, self.valuation)
 
 
 __all__ = ["Row", "Table", "table", "text"]

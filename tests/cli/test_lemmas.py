@@ -21,13 +21,14 @@ HEADER = "# nothing yet\n"
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two small worlds."""
+    """Two small worlds, and no lemmas that a person wrote."""
     few = [find_scenario(name) for name in ("single", "tlb")]
 
     def worlds(era: Era, progress: Progress) -> SmallWorlds:
         return explored_worlds(era, progress, few)
 
     monkeypatch.setattr("oom_smt.searching.crowded_worlds", worlds)
+    monkeypatch.setattr("oom_smt.searching.written", lambda: ())
 
 
 @pytest.fixture

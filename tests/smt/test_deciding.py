@@ -32,7 +32,7 @@ def _one(era: str, name: str, scenario: str = "marked", options: Options = QUICK
 
 
 def test_a_race_is_violated_at_its_depth_and_says_who_checked_it() -> None:
-    verdict = _one("v4.12", "N1s")
+    verdict = _one("v4.12", "N1s", options=Options(z3_seconds=60.0))
     assert (verdict.word, verdict.depth, verdict.strict) == (Word.VIOLATED, 20, Word.VIOLATED)
     assert len(verdict.run) == 20
     assert "plain replay" in verdict.checked_by

@@ -279,7 +279,7 @@ def test_obligations_say_what_the_prover_says() -> None:
 def test_every_obligation_of_an_era_has_a_finite_form() -> None:
     era = find_era("v6.14")
     prover = Prover(absent_classes(era))
-    lemmas = [lemma.formula for lemma in LEMMAS]
+    lemmas = [lemma.formula for lemma in LEMMAS[:2]]
     asked = 0
     for subject in find_properties("all"):
         if subject.graph is None and not why_not(era, subject):

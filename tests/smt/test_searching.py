@@ -8,16 +8,16 @@ import pytest
 
 from oom_smt.generalising import Generaliser, few, weaker
 from oom_smt.learning import Learner, Stuck
-from oom_smt.searching import Search, merged
+from oom_smt.searching import Found, Search, merged
 from oom_smt.suggesting import choices
 from oom_spec.eras import find_era
 from oom_spec.language.terms import Term
-from oom_spec.properties import find_properties
+from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.scenarios import find_scenario
 from oom_spec.unbounded.clauses import clause, read_clause
 from oom_spec.unbounded.crowds import explored_worlds, sample
 from oom_spec.unbounded.opening import never_all
-from oom_spec.unbounded.recorded import Recorded, read, write
+from oom_spec.unbounded.recorded import Recorded, load, read, write, written
 from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds
 
 E6 = find_era("v4.15")
@@ -29,10 +29,16 @@ def worlds() -> SmallWorlds:
     return explored_worlds(E6, scenarios=[find_scenario(name) for name in ("single", "tlb")])
 
 
+@pytest.fixture
+def nothing_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oom_smt.searching.written", lambda: ())
+
+
 def literals(*texts: str) -> list[Term]:
     return list(read_clause(texts).literals)
 
 
+@pytest.mark.usefixtures("nothing_by_hand")
 def test_a_lemma_of_another_era_is_taken_with_what_it_needs(worlds: SmallWorlds) -> None:
     first = Search(E6, (), worlds=worlds).prove(S9, 30)
     assert first.lemmas
@@ -47,6 +53,7 @@ def test_a_lemma_of_another_era_is_taken_with_what_it_needs(worlds: SmallWorlds)
     assert read(write(both), "here") == tuple(sorted(both, key=lambda each: each.name))
 
 
+@pytest.mark.usefixtures("nothing_by_hand")
 def test_excuses_are_tried_where_the_strict_form_is_not_shown(
     worlds: SmallWorlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,3 +141,15 @@ def test_recorded_lemmas_come_back_as_they_were() -> None:
     one = Recorded(made.name, made, ("E6", "E7"), ("another",))
     assert read(write([one]), "here") == (one,)
     assert one.formula is never_all(made.literals)
+
+
+def test_what_a_person_wrote_keeps_its_name_and_is_recorded_as_it_is_written() -> None:
+    by_hand = {each.name: each for each in written()}
+    recorded = {each.name: each for each in load()}
+    assert by_hand.keys() <= recorded.keys(), "some lemma by hand is of no use to any proof"
+    assert all(recorded[name].clause == each.clause for name, each in by_hand.items())
+    one = by_hand["true-skip"]
+    found = Found(PROPERTIES[0], {one.clause: {by_hand["behind-unmap"].clause}, by_hand["behind-unmap"].clause: set()})
+    kept = {each.name: each for each in merged([], E6, [found])}
+    assert kept["true-skip"].needs == ("behind-unmap",)
+    assert kept.keys() == {"true-skip", "behind-unmap"}

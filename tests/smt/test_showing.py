@@ -142,3 +142,12 @@ def test_choices_of_the_learner_and_literals_of_a_file_are_one_formula() -> None
     assert chosen is not None
     assert Choice(*chosen).formula is literal
     assert never([Choice(*chosen)]) is never([literal])
+
+
+def test_a_value_that_depends_on_other_objects_is_shown_for_those_of_the_state() -> None:
+    mark = find_era("v4.6").step("task.exit_mm.exit_oom_victim[TIF_MEMDIE]")
+    path = open_step(mark)[0]
+    goal = goal_of("process1.oom_mm", "task1.hashed", "task1.process is process1", "not task1.memdie")
+    shown = table(mark, path, goal, counterexample(path, goal))
+    assert {row.field: row.after for row in shown.rows}["task1.memdie"] == "not set"
+    assert {row.field for row in shown.rows} >= {"process1.oom_mm"}

@@ -214,7 +214,7 @@ N4 = Property(
         'rejected in af5679fbc669 "mm, oom: remove oom_lock from oom_reaper"'
     ),
     event=Event.SKIP_SEEN,
-    when=lambda world, killer, mm: world.attempt_watched,
+    when=lambda world, killer, mm: both(world.attempt_watched, negate(killer.memcg)),
     then=lambda world, killer, mm: negate(world.skip_is_news[killer]),
     violation="A second kill although the memory that the reap gave back would have satisfied the allocation.",
     not_covered=(

@@ -16,6 +16,7 @@ from oom_spec.language.eras import Era
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Term
 from oom_spec.unbounded.clauses import Clause, block, read_blocks
+from oom_spec.unbounded.lemmas import LEMMAS
 from oom_spec.unbounded.opening import never_all
 
 FILE = "recorded.toml"
@@ -36,6 +37,11 @@ class Recorded:
     def formula(self) -> Term:
         """One closed term about all objects."""
         return never_all(self.clause.literals)
+
+
+def written() -> tuple[Recorded, ...]:
+    """The lemmas that a person wrote, for no era yet."""
+    return tuple(Recorded(each.name, each.clause, ()) for each in LEMMAS)
 
 
 @cache
@@ -78,4 +84,4 @@ def write(lemmas: Iterable[Recorded]) -> str:
     return "\n".join(lines) + "\n"
 
 
-__all__ = ["Recorded", "load", "read", "recorded_for", "write"]
+__all__ = ["Recorded", "load", "read", "recorded_for", "write", "written"]

@@ -51,6 +51,7 @@ def starts(universe: Universe) -> list[Term]:
             if kind == "Mm":
                 found += _memory(subject)
     found += _one_place(universe)
+    found += _without_a_task(universe)
     return [each for each in found if each is not terms.TRUE]
 
 
@@ -104,3 +105,12 @@ def _one_place(universe: Universe) -> list[Term]:
             same = terms.conjoin(terms.equals(mine, others), terms.negate(terms.equals(mine, nobody)))
             found.append(terms.disjoin(terms.negate(same), terms.equals(one, other)))
     return found
+
+
+def _without_a_task(universe: Universe) -> list[Term]:
+    """The mm that a fork builds belongs to no process yet."""
+    return [
+        terms.negate(terms.equals(object_of("Mm", f"{owner.payload}.mm"), object_of("Mm", f"{fork.payload}.child")))
+        for owner in universe.of("Process")
+        for fork in universe.of("Fork")
+    ]
