@@ -20,7 +20,7 @@ OOM_LOCK = (
     Lemma(
         "reaper-works-under-oom-lock",
         "The reaper holds oom_lock during its attempts.",
-        "__oom_reap_task_mm (e5e3f4c4f0e9, until af5679fbc669)",
+        "__oom_reap_task_mm (e2fe14564d33, until af5679fbc669)",
         (
             "reaper.at is not WAIT or RETRY or LINK_NULL or SET_SKIP or PUT_TASK or OOM_LOCK",
             "not reaper.holds_oom_lock",

@@ -116,7 +116,7 @@ TRUE_SKIP = (
     Lemma(
         "skip-after-unmap",
         "Between unmap_vmas and the fence that sets MMF_OOM_SKIP, everything is unmapped.",
-        "exit_mmap (212925802454; v5.19: bf3980c85212)",
+        "exit_mmap (212925802454; bf3980c85212)",
         ("mm1.mmput_at is FENCE_TEST or READ_UNLOCK or SKIP_AFTER_UNMAP", "not mm1.unmapped"),
     ),
     Lemma(
