@@ -183,7 +183,7 @@ def invariant() -> Invariant:
 
 
 def test_the_recorded_lemmas_of_an_era_are_inductive(invariant: Invariant) -> None:
-    assert "killer.at+killer.holds_oom_lock" in invariant.lemmas
+    assert "killer-works-under-oom-lock" in invariant.lemmas
     assert invariant.refuted == {}
 
 

@@ -67,6 +67,6 @@ def test_recorded_cells_read_back_as_the_manifest_has_them() -> None:
     assert read["matrix"]["hocko-2017-07-24"]["N2r"] == {
         "verdict": "proved-instance",
         "excused_in": {"single": 39},
-        "unbounded": "unknown",
+        "unbounded": "proved",
     }
     assert read["claims"] == {"1.proposal": "proved-instance"}
