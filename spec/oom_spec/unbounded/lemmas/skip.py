@@ -6,13 +6,25 @@ from oom_spec.unbounded.lemmas.lemma import Lemma
 
 DONE = "reaper.at is NOTIFIERS_SLEEP or UP_READ_SKIPPED or UNLOCK_TRUE or SKIP_OOM_LOCK or LINK_NULL or SET_SKIP"
 """Points at which the reaper makes no further attempt."""
-FREEING = (
-    "FREE_PGTABLES or FREEING_PGTABLES or TLB_FINISH or FREE_VMAS or FREEING_VMAS or CLEAR_MMAP or "
-    "UP_WRITE_AFTER_FREE or SET_SKIP or MMDROP or RETURNED"
+DONE_WITHOUT_REASON = (
+    "reaper.job is task1",
+    DONE,
+    "not reaper.passed",
+    "not task1.process.mm.oom_skip",
+    "task1.process.mm.excuse is NONE",
 )
-"""Points of exit_mmap and of __mmput behind unmap_vmas."""
+"""The reaper is done with its job, and nothing says why."""
+UNTRUE_SKIP = (
+    "process1.mm.oom_skip",
+    "not process1.mm.unmapped",
+    "not process1.mm.pass_completed",
+    "process1.mm.excuse is NONE",
+)
+"""MMF_OOM_SKIP on the mm of a process, and nothing that it could say is so."""
 BEFORE_FREED = "FREE_PGTABLES or FREEING_PGTABLES or TLB_FINISH or FREE_VMAS or FREEING_VMAS"
 """Points of exit_mmap from free_pgtables on, up to where no VMA is left."""
+FREEING = f"{BEFORE_FREED} or CLEAR_MMAP or UP_WRITE_AFTER_FREE or SET_SKIP or MMDROP or RETURNED"
+"""Points of exit_mmap and of __mmput behind unmap_vmas."""
 FENCE = "FENCE_TEST or FENCE_DOWN_WRITE or FENCE_DOWN_WRITE_WAITS or FENCE_UP_WRITE"
 """Points of exit_mmap at which it waits for the reaper."""
 EMPTY = "READ_UNLOCK_EMPTY or EMPTY_WRITE_LOCK or EMPTY_WRITE_LOCK_WAITS or EMPTY_DESTROY or EMPTY_WRITE_UNLOCK"
@@ -35,24 +47,14 @@ TRUE_SKIP = (
         "done-for-a-reason",
         "The reaper is done with an mm because of a pass, of MMF_OOM_SKIP, or of an excuse.",
         "oom_reap_task: how the loop over the attempts ends",
-        (
-            "reaper.job is task1",
-            DONE,
-            "not reaper.passed",
-            "not task1.process.mm.oom_skip",
-            "task1.process.mm.excuse is NONE",
-        ),
+        DONE_WITHOUT_REASON,
     ),
     Lemma(
         "done-for-a-reason-or-without-vmas",
         "The reaper is done with an mm because of a pass, of MMF_OOM_SKIP, of an excuse, or because no VMA is left.",
         "where mm->mmap says that there is nothing to reap: Hocko, 2017-07-24 and 2018-09",
         (
-            "reaper.job is task1",
-            DONE,
-            "not reaper.passed",
-            "not task1.process.mm.oom_skip",
-            "task1.process.mm.excuse is NONE",
+            *DONE_WITHOUT_REASON,
             "task1.process.mm.vmas is not FREED or NEVER",
         ),
     ),
@@ -61,11 +63,7 @@ TRUE_SKIP = (
         "The reaper is done with an mm because of a pass, of MMF_OOM_SKIP, of an excuse, or because it is unmapped.",
         "where mm->mmap says that there is nothing to reap: Hocko, 2017-07-24 and 2018-09",
         (
-            "reaper.job is task1",
-            DONE,
-            "not reaper.passed",
-            "not task1.process.mm.oom_skip",
-            "task1.process.mm.excuse is NONE",
+            *DONE_WITHOUT_REASON,
             "not task1.process.mm.unmapped",
         ),
     ),
@@ -74,11 +72,7 @@ TRUE_SKIP = (
         "The reaper is done with an mm because of a pass, of MMF_OOM_SKIP, of an excuse, or because mm->mmap is NULL.",
         "Hocko, 2018-09: the flag is then left to exit_mmap",
         (
-            "reaper.job is task1",
-            DONE,
-            "not reaper.passed",
-            "not task1.process.mm.oom_skip",
-            "task1.process.mm.excuse is NONE",
+            *DONE_WITHOUT_REASON,
             "not task1.process.mm.no_mmap",
             "task1.process.mm.vmas is not NEVER",
         ),
@@ -189,12 +183,7 @@ TRUE_SKIP = (
         "true-skip",
         "MMF_OOM_SKIP on the mm of a process says that it is unmapped, or that a pass was completed, or has an excuse.",
         "who sets it: the reaper, exit_mmap or __mmput, process_mrelease, the OOM killer for init's mm",
-        (
-            "process1.mm.oom_skip",
-            "not process1.mm.unmapped",
-            "not process1.mm.pass_completed",
-            "process1.mm.excuse is NONE",
-        ),
+        UNTRUE_SKIP,
     ),
     Lemma(
         "true-skip-outside-a-pass",
@@ -202,10 +191,7 @@ TRUE_SKIP = (
         "Arcangeli, 2017-07-25: the flag is set before the pass",
         (
             "reaper.at is not SET_UNSTABLE or ZAP",
-            "process1.mm.oom_skip",
-            "not process1.mm.unmapped",
-            "not process1.mm.pass_completed",
-            "process1.mm.excuse is NONE",
+            *UNTRUE_SKIP,
         ),
     ),
     Lemma(
@@ -216,10 +202,7 @@ TRUE_SKIP = (
             "reaper.at is SET_UNSTABLE or ZAP",
             "reaper.job is task1",
             "task1.process.mm is not process1.mm",
-            "process1.mm.oom_skip",
-            "not process1.mm.unmapped",
-            "not process1.mm.pass_completed",
-            "process1.mm.excuse is NONE",
+            *UNTRUE_SKIP,
         ),
     ),
     Lemma(
