@@ -16,12 +16,11 @@ from oom_spec.generating import generate
 from oom_spec.instances import Instance
 from oom_spec.language import Scenario, make
 from oom_spec.language.eras import Era
-from oom_spec.language.objects import Made, Object
+from oom_spec.language.objects import Made, Object, fields_declared
 from oom_spec.packing import Packing
 from oom_spec.protocol.state import Fault, Fork, Killer, Mm, Mrelease, Page, Presence, Scanner, Walker
 from oom_spec.reporting import Progress, silent
 from oom_spec.scenarios.worlds import REAPER, bounds, killer, process, world
-from oom_spec.stepping import layout
 from oom_spec.unbounded.small_worlds import SmallWorld, SmallWorlds, Successors
 
 WORLDS = 30
@@ -156,12 +155,12 @@ def sample(era: Era, scenario: Scenario) -> tuple[Instance, Packing, tuple[int, 
 
     Most runs go on from some state that an earlier one met: they get to what is rare.
     """
-    return _sample(era, scenario, len(layout(scenario)))
+    return _sample(era, scenario, fields_declared())
 
 
 @cache
-def _sample(era: Era, scenario: Scenario, variables: int) -> tuple[Instance, Packing, tuple[int, ...], Successors]:
-    """``variables``: how many the world has; a user's era may declare more after the first call."""
+def _sample(era: Era, scenario: Scenario, fields: int) -> tuple[Instance, Packing, tuple[int, ...], Successors]:
+    """``fields``: how many are declared."""
     instance = Instance(era, scenario)
     generated = generate(instance)
     packing, successors = generated.packing, generated.successors

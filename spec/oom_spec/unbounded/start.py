@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cache
 
 from oom_spec.language import terms
-from oom_spec.language.objects import Field, Object
+from oom_spec.language.objects import Field, Object, fields_declared
 from oom_spec.language.terms import Kind, Op, Sort, Term, Value
 from oom_spec.scenarios import SCENARIOS
 from oom_spec.stepping import layout
@@ -20,12 +20,12 @@ from oom_spec.unbounded.opening import object_of
 
 def starting_values() -> dict[str, tuple[Value, ...]]:
     """For each field the values that it starts with in some scenario, as terms hold them."""
-    return _starting_values(sum(len(kind.fields) for kind in Object.classes.values()))
+    return _starting_values(fields_declared())
 
 
 @cache
 def _starting_values(fields: int) -> dict[str, tuple[Value, ...]]:
-    """``fields``: how many there are; a user's era may declare more after the first call."""
+    """``fields``: how many are declared."""
     found: dict[str, dict[Value, None]] = {}
     for scenario in SCENARIOS:
         if scenario.starts_after is not None:
