@@ -10,7 +10,7 @@ Also the follow-up of 2018-09-12, in which exit_mmap sets MMF_OOM_SKIP at its en
 from functools import partial
 
 from oom_spec.eras.e08_v4_19 import E8
-from oom_spec.language import Era, Standing, Verified, World, negate, requires
+from oom_spec.language import Era, Standing, Verified, World, negate, requires, when
 from oom_spec.protocol import exit_mmap, fences, notifiers, reaper, self_reap
 from oom_spec.protocol.exit_mmap import exit_mmap as in_exit_mmap
 from oom_spec.protocol.exit_mmap import mmap_is_null
@@ -91,7 +91,7 @@ def munlock_down_write_wakes(world: World, mm: Mm) -> None:
 def munlock_ends(mm: Mm) -> None:
     """All pages of the VMA were walked; up_write, where the lock was taken, follows at once: one step."""
     mm.munlocking = False
-    mm.writer = Writer.NOBODY
+    mm.writer = when(mm.writer == Writer.EXIT_MMAP, Writer.NOBODY, mm.writer)
 
 
 @of_exit_mmap(at=MmputAt.UNMAP, then=MmputAt.FENCE_TEST, call="unmap_vmas", outcome="done")
