@@ -116,10 +116,10 @@ def as_toml(cells: Mapping[tuple[str, str], Cell], claims: Mapping[str, str]) ->
         }
         if excused:
             lines.append(f"excused_in = {_table(excused)}")
-        if (word := unbounded.get((era, subject))) is not None:
+        if not cell.violated_in and (word := unbounded.get((era, subject))) is not None:
             lines.append(f'unbounded = "{word.value}"')
         if cell.violated_in:
-            lines.append(f'known = "{known.get((era, subject), "finding")}"')
+            lines.append(f'known = "{known.get((era, subject)) or "finding"}"')
     lines += ["", "[claims]", *(f'"{part}" = "{outcome}"' for part, outcome in claims.items())]
     return "\n".join(lines) + "\n"
 

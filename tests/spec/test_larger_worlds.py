@@ -1,4 +1,4 @@
-"""What no scenario shows and a slightly larger world does."""
+"""What only worlds show that a proof which did not go through asked for."""
 
 from __future__ import annotations
 
@@ -7,56 +7,36 @@ import pytest
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration
 from oom_spec.instances import Instance
-from oom_spec.language import Scenario, World, make
 from oom_spec.properties import find_properties
-from oom_spec.protocol.state import Killer, Mm
-from oom_spec.scenarios.worlds import BYSTANDER, REAPER, bounds, bystander_picked, killer, process, victim_mm, world
+from oom_spec.scenarios import find_scenario
 
-VICTIM_ALLOCATES = Scenario(
-    id="dying-allocates-mlocked",
-    why="A victim that allocates once more is queued a second time; its memory is locked.",
-    objects=world(
-        REAPER,
-        make(Mm, "mm0", reapable=1, mlocked=1, vm_locked=True),
-        process("P1", "mm0"),
-        killer("killer-A", eligible=("P1",)),
-        make(Killer, "killer-self", current="P1.t0", eligible={"P1": True}),
-    ),
-    bounds=bounds(retries=1, users=1),
+
+def explored(era: str, scenario: str, name: str) -> Exploration:
+    """The graph until the property breaks."""
+    return Exploration(Instance(find_era(era), find_scenario(scenario)), find_properties(name), first_only=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "scenario", "era", "depth"),
+    [
+        ("N4", "last-attempt-foreign-writer", "v4.8", 69),
+        ("N4", "last-attempt-foreign-writer", "rientjes-2017-06-14", 36),
+        ("N4", "last-attempt-foreign-writer", "tetsuo-2017-06-16", None),
+        ("L2s", "dying-sharer-aio", "v4.7", 20),
+        ("L2s", "dying-sharer-aio", "v4.8", None),
+        ("L2s", "empty-mm-aio", "hocko-rfc-2018-09-10", 32),
+        ("L2s", "empty-mm-aio", "hocko-rfc-2018-09-12", 32),
+        ("L2s", "empty-mm-aio", "v4.19", None),
+    ],
 )
-
-
-WATCHED_WRITER = Scenario(
-    id="last-attempt-foreign-writer",
-    why="As `last-attempt`, and somebody keeps mmap_sem for writing: the reaper gives up.",
-    objects=world(
-        make(World, "world", attempt_watched=True),
-        REAPER,
-        killer(),
-        victim_mm(foreign_users=1, foreign_may_write=True),
-        process("P1", "mm0"),
-        BYSTANDER,
-    ),
-    bounds=bounds(users=1, retries=2),
-    ends=bystander_picked,
-    ends_text="the bystander is picked",
-)
-
-
-@pytest.mark.parametrize(("era", "depth"), [("v4.8", 69), ("rientjes-2017-06-14", 36), ("tetsuo-2017-06-16", None)])
-def test_a_reaper_that_gives_up_without_oom_lock_sets_the_flag_behind_the_last_attempt(
-    era: str, depth: int | None
-) -> None:
-    exploration = Exploration(Instance(find_era(era), WATCHED_WRITER), find_properties("N4"), first_only=True)
-    found = exploration.findings["N4"].violated
+def test_who_breaks_there(name: str, scenario: str, era: str, depth: int | None) -> None:
+    found = explored(era, scenario, name).findings[name].violated
     assert (None if found is None else found.depth) == depth
 
 
 def test_the_pin_of_the_mark_covers_the_first_job_only() -> None:
     """Queued again between the pass and MMF_OOM_SKIP, the victim is reaped a second time after its pin was dropped."""
-    exploration = Exploration(
-        Instance(find_era("tetsuo-2017-06-16"), VICTIM_ALLOCATES), find_properties("S2"), first_only=True
-    )
+    exploration = explored("tetsuo-2017-06-16", "dying-allocates-mlocked", "S2")
     found = exploration.findings["S2"].violated
     assert found is not None
     steps = [action.step.id for action in exploration.run_to(found)]
@@ -67,6 +47,6 @@ def test_the_pin_of_the_mark_covers_the_first_job_only() -> None:
 
 
 def test_released_kernels_look_at_mm_users_first() -> None:
-    exploration = Exploration(Instance(find_era("v4.12"), VICTIM_ALLOCATES), find_properties("S2"))
+    exploration = explored("v4.12", "dying-allocates-mlocked", "S2")
     assert exploration.findings["S2"].violated is None
     assert not exploration.truncated

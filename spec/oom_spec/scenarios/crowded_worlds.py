@@ -31,6 +31,67 @@ LAST_ATTEMPT = Scenario(
     limits=limits(1, ONE_THREAD),
 )
 
+LAST_ATTEMPT_BLOCKED = Scenario(
+    id="last-attempt-foreign-writer",
+    why="As `last-attempt`, and somebody may keep mmap_sem for writing: the reaper may give up.",
+    objects=world(
+        make(World, "world", attempt_watched=True),
+        REAPER,
+        killer(),
+        victim_mm(foreign_users=1, foreign_may_write=True),
+        process("P1", "mm0"),
+        BYSTANDER,
+    ),
+    bounds=bounds(users=1, retries=2),
+    ends=bystander_picked,
+    ends_text="the bystander is picked",
+    limits=limits(2, ONE_THREAD),
+)
+
+DYING_ALLOCATES_MLOCKED = Scenario(
+    id="dying-allocates-mlocked",
+    why="As `dying-allocates`, and part of the victim's memory is locked: a second job of the reaper meets munlock.",
+    objects=world(
+        REAPER,
+        killer(eligible=("P1",)),
+        make(Killer, "killer-self", eligible={"P1": True}, current="P1.t0"),
+        victim_mm(mlocked=1, vm_locked=True),
+        process("P1", "mm0"),
+    ),
+    bounds=bounds(),
+    limits=limits(1, ONE_THREAD),
+)
+
+DYING_SHARER = Scenario(
+    id="dying-sharer-aio",
+    why="A dying thread allocates, its mm is shared by a process that lives on for a while, and exit_aio may block.",
+    objects=world(
+        REAPER,
+        make(Killer, "killer-self", eligible={"P1": True}, current="P1.t0"),
+        victim_mm(aio_may_block=True),
+        process("P1", "mm0", sigkill=True),
+        process("P2", "mm0", may_exit=True),
+    ),
+    bounds=bounds(),
+    limits=limits(1, ONE_THREAD),
+)
+
+EMPTY_MM_BLOCKED = Scenario(
+    id="empty-mm-aio",
+    why="As `empty-mm`, and exit_aio may block before exit_mmap finds that there is nothing to do.",
+    objects=world(
+        REAPER,
+        killer(),
+        victim_mm(reapable=0, vmas="NEVER", unmapped=True, aio_may_block=True),
+        process("P1", "mm0"),
+        BYSTANDER,
+    ),
+    bounds=bounds(),
+    ends=bystander_picked,
+    ends_text="the bystander is picked",
+    limits=limits(1, ONE_THREAD),
+)
+
 VOLUNTARY_THREADS = Scenario(
     id="voluntary-threads",
     why="Two threads that may exit by themselves: the leader may be gone before its process is killed.",
@@ -197,6 +258,10 @@ LIST_OF_THREE = Scenario(
 
 CROWDED_WORLDS = (
     LAST_ATTEMPT,
+    LAST_ATTEMPT_BLOCKED,
+    DYING_ALLOCATES_MLOCKED,
+    DYING_SHARER,
+    EMPTY_MM_BLOCKED,
     VOLUNTARY_THREADS,
     INIT_AND_SHARER,
     EXITING_SHARER,
