@@ -8,17 +8,15 @@ import pytest
 from oom_smt.induction import Obligation, Prover, formula_of, obligations
 from oom_smt.proving import Invariant, find_invariant, prove
 from oom_spec.eras import find_era
-from oom_spec.language import World, both, either, every, implies, negate, some, terms
+from oom_spec.language import World, both, either, every, implies, negate, some
 from oom_spec.language.errors import SpecError
 from oom_spec.language.terms import Term
 from oom_spec.lifting import Path
 from oom_spec.properties import find_properties
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.state import Killer, Mm, Presence, Process, Reaper, Task
-from oom_spec.scenarios import SCENARIOS
-from oom_spec.unbounded.clauses import read_clause
 from oom_spec.unbounded.grounding import absent_classes
-from oom_spec.unbounded.opening import never_all, open_formula, open_step
+from oom_spec.unbounded.opening import open_formula, open_step
 from oom_spec.verdicts import Word
 
 E6 = find_era("v4.15")
@@ -82,17 +80,6 @@ def test_a_bound_on_a_count_over_all_objects_is_refused() -> None:
     lemma = open_formula(lambda world: negate(world.queue_top >= 4), ())
     push = path_of("killer.wake_oom_reaper.oom_reaper_list = tsk")
     assert set(Prover().after_step(push, {"trap": lemma}, [lemma])) == {"trap"}
-
-
-def test_the_mm_that_a_fork_builds_is_that_of_no_process() -> None:
-    for scenario in SCENARIOS:
-        structure = scenario.structure()
-        children = {structure.statics["Fork.child", name] for name in structure.objects.get("Fork", ())}
-        assert children.isdisjoint(
-            structure.statics["Process.mm", name] for name in structure.objects.get("Process", ())
-        )
-    lemma = never_all(read_clause(("fork1.child is process1.mm",)).literals)
-    assert set(Prover().at_start({"apart": lemma, "together": terms.negate(lemma)})) == {"together"}
 
 
 def test_what_the_start_does_not_give_is_refused() -> None:

@@ -142,11 +142,13 @@ def open_condition(formula: Callable[..., bool], arguments: tuple[object, ...]) 
 def never_all(literals: Iterable[Term]) -> Term:
     """That no objects, for the names in ``literals``, make all of them true: one closed term.
 
-    A literal that speaks of what an optional attribute leads to is true only where it leads somewhere.
+    A literal that speaks of what an optional attribute leads to is true only where it leads somewhere; one that says
+    whether it does is taken at its word.
     """
     said = list(literals)
     given = {leaf.key: leaf for each in said for leaf in terms.leaves(each, Op.STATIC) if leaf.payload in OPTIONAL}
-    there = (terms.negate(terms.equals(leaf, terms.const(leaf.sort, None))) for leaf in given.values())
+    nowhere = (terms.equals(leaf, terms.const(leaf.sort, None)) for leaf in given.values())
+    there = (terms.negate(each) for each in nowhere if each not in said)
     body = terms.negate(terms.conjoin(*there, *said))
     names: dict[str, Term] = {}
     for leaf in terms.leaves(body, Op.NAMED):

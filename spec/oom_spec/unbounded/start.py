@@ -17,6 +17,9 @@ from oom_spec.stepping import layout
 from oom_spec.unbounded.grounding import Universe
 from oom_spec.unbounded.opening import object_of
 
+FRESH = "Task$"
+"""How the tasks are called that a lemma speaks of: of these alone it is said that their groups have a leader."""
+
 
 def starting_values() -> dict[str, tuple[Value, ...]]:
     """For each field the values that it starts with in some scenario, as terms hold them."""
@@ -51,7 +54,9 @@ def starts(universe: Universe) -> list[Term]:
             if kind == "Mm":
                 found += _memory(subject)
     found += _one_place(universe)
-    found += _without_a_task(universe)
+    found += _fresh_children(universe)
+    found += _lasting_init(universe)
+    found += [_led(each) for each in universe.of("Task") if str(each.payload).startswith(FRESH)]
     return [each for each in found if each is not terms.TRUE]
 
 
@@ -107,10 +112,52 @@ def _one_place(universe: Universe) -> list[Term]:
     return found
 
 
-def _without_a_task(universe: Universe) -> list[Term]:
-    """The mm that a fork builds belongs to no process yet."""
-    return [
-        terms.negate(terms.equals(object_of("Mm", f"{owner.payload}.mm"), object_of("Mm", f"{fork.payload}.child")))
-        for owner in universe.of("Process")
-        for fork in universe.of("Fork")
-    ]
+def _lasting_init(universe: Universe) -> list[Term]:
+    """Global init neither exits nor is killed: the kernel panics instead."""
+    declared = Object.classes["Process"]
+    found = []
+    for owner in universe.of("Process"):
+        is_init, may_exit = (
+            terms.static(f"Process.{name}", declared.statics[name].sort, owner) for name in ("global_init", "may_exit")
+        )
+        goes = terms.disjoin(may_exit, field_term(declared.fields["sigkill"], (owner,)))
+        found.append(terms.negate(terms.conjoin(is_init, goes)))
+    return found
+
+
+def _led(task: Term) -> Term:
+    """Each thread group has its leader on the task list."""
+    declared = Object.classes["Task"]
+    leader = terms.bound(task.sort, 0)
+    same = terms.equals(_process(leader), _process(task))
+    leads = terms.static("Task.leader", declared.statics["leader"].sort, leader)
+    listed = field_term(declared.fields["hashed"], (leader,))
+    return terms.quantify(Op.SOME, task.sort, 0, terms.conjoin(same, leads, listed))
+
+
+def _process(task: Term) -> Term:
+    attribute = Object.classes["Task"].statics["process"]
+    return terms.static("Task.process", attribute.sort, task)
+
+
+def _fresh_children(universe: Universe) -> list[Term]:
+    """The mm that a fork builds has no VMA, user or scanner yet; nobody is to fault on it, nor is it any other's."""
+    fields = Object.classes["Mm"].fields
+    forks = universe.of("Fork")
+    found = []
+    for number, fork in enumerate(forks):
+        child = object_of("Mm", f"{fork.payload}.child")
+        found += [
+            terms.equals(field_term(fields[name], (child,)), terms.const(fields[name].sort, value))
+            for name, value in (("vmas", "NEVER"), ("scanner", "ABSENT"))
+        ]
+        found.append(terms.negate(terms.at_least(field_term(fields["foreign_users"], (child,)), 1)))
+        found += [
+            terms.negate(terms.equals(object_of("Mm", f"{other.payload}.mm"), child))
+            for kind in ("Process", "Fault")
+            for other in universe.of(kind)
+        ]
+        for other in forks[:number]:
+            same = terms.equals(object_of("Mm", f"{other.payload}.child"), child)
+            found.append(terms.disjoin(terms.negate(same), terms.equals(fork, other)))
+    return found

@@ -10,8 +10,8 @@ OWED_BY_REAPER = (
 )
 """That a task brings process1's mm to the reaper."""
 MARKED = (
-    "MARK_OOM_MM or MARK_MMGRAB or TASK_UNLOCK or SHARERS or WAKE or QUEUE or ARM_TIMER or "
-    "DYING_OOM_MM or DYING_MMGRAB or DYING_WAKE or DYING_QUEUE or DYING_ARM_TIMER"
+    "MARK_OOM_MM or MARK_MMGRAB or MARK_MMGET or TASK_UNLOCK or SHARERS or WAKE or QUEUE or ARM_TIMER or "
+    "DYING_OOM_MM or DYING_MMGRAB or DYING_MMGET or DYING_WAKE or DYING_QUEUE or DYING_ARM_TIMER"
 )
 """Points between a mark and what it makes the reaper owe."""
 OF_THIS_MM = "(some task: killer.victim is task and task.process.mm is process1.mm)"
@@ -92,7 +92,11 @@ OWED = (
         "done-is-flagged",
         "The reaper lets go of a task whose mm has MMF_OOM_SKIP.",
         "oom_reap_task: put_task_struct comes last",
-        ("reaper.job is task1", "reaper.at is PUT_TASK", "not task1.process.mm.oom_skip"),
+        (
+            "reaper.job is task1",
+            "reaper.at is SKIP_OOM_UNLOCK or MMPUT_MARK or PUT_TASK",
+            "not task1.process.mm.oom_skip",
+        ),
     ),
     Lemma(
         "waits-without-a-job",
@@ -111,10 +115,26 @@ OWED = (
         "A killer that finds its victim's mm shared with global init has set MMF_OOM_SKIP.",
         "__oom_kill_process (a373966d1f64)",
         (
-            "killer1.at is SIGKILL or MARK_MEMDIE or MARK_OOM_MM or MARK_MMGRAB or TASK_UNLOCK or SHARERS",
+            (
+                "killer1.at is SIGKILL or MARK_MEMDIE or MARK_OOM_MM or MARK_MMGRAB or MARK_MMGET or "
+                "TASK_UNLOCK or SHARERS"
+            ),
             "killer1.victim is task1",
             "not killer1.can_reap",
             "not task1.process.mm.oom_skip",
+        ),
+    ),
+    Lemma(
+        "marked-is-thawed",
+        "No thread of a marked process is frozen, unless a killer is just marking the process.",
+        "mark_oom_victim: thaw_process (59d4d36158ba)",
+        (
+            "task1.process.oom_mm",
+            "task1.process.frozen[task1]",
+            (
+                "no killer: (killer.at is MARK_MMGRAB or DYING_MMGRAB) and "
+                "(some task: killer.victim is task and task.process is task1.process)"
+            ),
         ),
     ),
     Lemma(
@@ -129,7 +149,7 @@ OWED = (
         "oom_reap_task: tsk->oom_reaper_list = NULL comes first",
         (
             "reaper.job is task1",
-            "reaper.at is SET_SKIP or PUT_TASK",
+            "reaper.at is SKIP_OOM_LOCK or SET_SKIP or SKIP_OOM_UNLOCK or MMPUT_MARK or PUT_TASK",
             "task1.linked",
             "not task1.queue_depth >= 1",
         ),
