@@ -130,7 +130,13 @@ class Prover:
         for key, goals in groups.items():
             question = self._question(key, path, goals, assumed)
             self.asked += len(goals)
-            found.update(question.failures(goals, self.lemmas, assumed, without))
+            before = question.asked
+            lost = question.failures(goals, self.lemmas, assumed, without)
+            if lost and before and question.full:  # perhaps only for what others had asked before
+                del self._questions[key]
+                question = self._question(key, path, goals, assumed)
+                lost = question.failures(goals, self.lemmas, assumed, without)
+            found.update(lost)
             self.last_core, self.last_guards = question.core, question.guards
         return found
 

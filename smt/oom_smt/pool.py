@@ -68,6 +68,8 @@ def _serve(work: Callable[[T], R], mine: Connection, others: Sequence[Connection
                 answer: tuple[str, object] = "done", work(task)
             except SpecError as error:
                 answer = "spec", str(error)
+            except MemoryError:
+                os._exit(1)  # as if it had been killed: what is left of a solver is of no use
             except Exception:  # noqa: BLE001 - told to the parent, which fails with it
                 answer = "failed", traceback.format_exc()
             mine.send(answer)

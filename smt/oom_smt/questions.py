@@ -238,6 +238,11 @@ class Question:
         self.brought: set[int] = set()
         """The lemmas that witnesses among the objects come from: without them nobody says that these exist."""
 
+    @property
+    def full(self) -> bool:
+        """Whether witnesses are left out by now: who asks something else may do better with a question of its own."""
+        return self._joined >= MOST_WITNESSES
+
     def failures(
         self,
         denied: Mapping[str, Denied],

@@ -8,6 +8,7 @@ alone: its properties are tried again one by one, and only those that fail again
 from __future__ import annotations
 
 import contextlib
+import gc
 import resource
 import signal
 import time
@@ -86,6 +87,7 @@ def decide(era: Era, properties: Sequence[Property]) -> list[Unbounded]:
         seconds = round(time.monotonic() - started, 3)
         found.append(Unbounded(era.id, subject.id, proof.word, proof.only_by_excuse, reason, seconds))
     prover.forget_questions()
+    gc.collect()  # solvers are in cycles, and an era's take up to two gigabytes
     return found
 
 

@@ -16,6 +16,7 @@ from oom_spec.language.errors import SpecError
 OLDEST = (4, 13, 4)
 """The oldest z3 release that the encodings were tried with; pyproject.toml asks for it too."""
 INTERRUPTED = "interrupted from keyboard"
+OUT_OF_MEMORY = "out of memory"
 
 try:
     import z3
@@ -167,10 +168,17 @@ class Solver:
     def check(self, seconds: float | None = None, assuming: Sequence[Expr] = ()) -> Answer:
         """Decide, giving up after ``seconds``; Ctrl-C counts as giving up and is raised again.
 
+        Raises `MemoryError` where Z3 has no memory left; it is of no use any more then.
+
         ``assuming``: truth variables taken as true, for this question only.
         """
         self._solver.set("timeout", NO_LIMIT if seconds is None else max(1, int(seconds * 1000)))
-        result = self._solver.check(*assuming)
+        try:
+            result = self._solver.check(*assuming)
+        except z3.Z3Exception as error:
+            if OUT_OF_MEMORY in str(error):
+                raise MemoryError from error
+            raise
         if result == z3.sat:
             return Answer.SAT
         if result == z3.unsat:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import z3
 
 from oom_smt import unbounded_matrix as table
 from oom_smt.unbounded_matrix import Task, Unbounded, decide, unbounded_matrix
@@ -50,6 +51,25 @@ def test_a_worker_that_dies_costs_only_what_kills_it(monkeypatch: pytest.MonkeyP
     found = {c.property: c for c in unbounded_matrix({"E6": E6}, SOME, 2, lambda done, total, text: None)}
     assert found["S10"].word is Word.UNKNOWN
     assert "the worker died" in found["S10"].reason
+    assert found["S5r"].word is Word.PROVED
+
+
+def test_a_solver_without_memory_costs_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    decided = table.decide
+
+    def ends_z3s_memory(era: object, properties: list[object]) -> list[Unbounded]:
+        if any(getattr(each, "id", "") == "S10" for each in properties):
+
+            def fails(*_: object) -> None:
+                raise z3.Z3Exception(b"out of memory")
+
+            monkeypatch.setattr(z3.Solver, "check", fails)
+        return decided(era, properties)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(table, "decide", ends_z3s_memory)
+    found = {c.property: c for c in unbounded_matrix({"E6": E6}, SOME, 2, lambda done, total, text: None)}
+    assert found["S10"].word is Word.UNKNOWN
+    assert "ran out of time or memory" in found["S10"].reason
     assert found["S5r"].word is Word.PROVED
 
 
