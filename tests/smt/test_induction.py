@@ -15,8 +15,10 @@ from oom_spec.lifting import Path
 from oom_spec.properties import find_properties
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.state import Killer, Mm, Presence, Process, Reaper, Task
+from oom_spec.unbounded.clauses import read_clause
 from oom_spec.unbounded.grounding import absent_classes
-from oom_spec.unbounded.opening import open_formula, open_step
+from oom_spec.unbounded.lemmas import LEMMAS
+from oom_spec.unbounded.opening import never_all, open_formula, open_step
 from oom_spec.verdicts import Word
 
 E6 = find_era("v4.15")
@@ -217,3 +219,30 @@ def test_witnesses_of_different_lemmas_are_different_objects() -> None:
     path = path_of("mm.exit_mmap.free_pgtables")
     assert set(Prover().after_step(path, {"goal": goal}, list(lemmas.values()))) == {"goal"}
     assert Prover().needs(Obligation(path, goal, keeps=True), lemmas) is None
+
+
+def never(*conditions: str) -> Term:
+    return never_all(read_clause(conditions).literals)
+
+
+def test_witnesses_of_one_question_do_not_cost_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions about the same objects share witnesses, of which there are so many and no more."""
+    monkeypatch.setattr("oom_smt.questions.MOST_WITNESSES", 2)
+    (path,) = open_step(find_era("v4.7").step("mm.exit_aio.kill_ioctx[completes]"))
+    known = [
+        never("mm1.walked_by_reaper", "no task: reaper.job is task and task.process.mm is mm1"),
+        never("process1.oom_mm", "no task: task.process is process1 and task.memdie"),
+        never("task1.memdie", "world.queue_top is 0"),
+    ]
+    one = never("process1.mm.walked_by_reaper", "reaper.job is nobody")
+    other = never("process1.oom_mm", "process1.mm.vmas is NEVER", "world.queue_top is 0")
+    prover = Prover()
+    assert prover.after_step(path, {"one": one}, known) == {}
+    assert prover.after_step(path, {"other": other}, known) == {}
+
+
+def test_munlock_of_2018_gives_back_only_what_exit_mmap_took() -> None:
+    """The lock is taken for a victim's munlock alone; of another mm it may be khugepaged's."""
+    (path,) = open_step(find_era("hocko-rfc-2018-09-10").step("mm.exit_mmap.munlock_vma_pages_all[done]"))
+    lemma = next(each for each in LEMMAS if each.name == "scanner-writes").formula
+    assert Prover().after_step(path, {"scanner": lemma}, [lemma]) == {}
