@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 import z3
@@ -39,35 +40,31 @@ def test_questions_about_graphs_are_left_out() -> None:
     assert [cell.property for cell in found] == [s.id for s in SOME if s.graph is None]
 
 
-def test_a_worker_that_dies_costs_only_what_kills_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def cells_where_s10(happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> dict[str, Unbounded]:
+    """The cells of v4.15, by property, where something ``happens`` to a worker that is asked for S10."""
     decided = table.decide
 
-    def dies(era: object, properties: list[object]) -> list[Unbounded]:
+    def decide_or_not(era: object, properties: list[object]) -> list[Unbounded]:
         if any(getattr(each, "id", "") == "S10" for each in properties):
-            os._exit(1)
+            happens()
         return decided(era, properties)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(table, "decide", dies)
-    found = {c.property: c for c in unbounded_matrix({"E6": E6}, SOME, 2, lambda done, total, text: None)}
+    monkeypatch.setattr(table, "decide", decide_or_not)
+    return {c.property: c for c in unbounded_matrix({"E6": E6}, SOME, 2, lambda done, total, text: None)}
+
+
+def test_a_worker_that_dies_costs_only_what_kills_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = cells_where_s10(lambda: os._exit(1), monkeypatch)
     assert found["S10"].word is Word.UNKNOWN
     assert "the worker died" in found["S10"].reason
     assert found["S5r"].word is Word.PROVED
 
 
 def test_a_solver_without_memory_costs_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    decided = table.decide
+    def fails(*_: object) -> None:
+        raise z3.Z3Exception(b"out of memory")
 
-    def ends_z3s_memory(era: object, properties: list[object]) -> list[Unbounded]:
-        if any(getattr(each, "id", "") == "S10" for each in properties):
-
-            def fails(*_: object) -> None:
-                raise z3.Z3Exception(b"out of memory")
-
-            monkeypatch.setattr(z3.Solver, "check", fails)
-        return decided(era, properties)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(table, "decide", ends_z3s_memory)
-    found = {c.property: c for c in unbounded_matrix({"E6": E6}, SOME, 2, lambda done, total, text: None)}
+    found = cells_where_s10(lambda: monkeypatch.setattr(z3.Solver, "check", fails), monkeypatch)
     assert found["S10"].word is Word.UNKNOWN
     assert "ran out of time or memory" in found["S10"].reason
     assert found["S5r"].word is Word.PROVED

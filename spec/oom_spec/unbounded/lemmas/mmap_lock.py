@@ -7,15 +7,10 @@ mm of a process where any mm would do: a parent takes the lock of the mm that it
 from __future__ import annotations
 
 from oom_spec.unbounded.lemmas.lemma import Lemma
+from oom_spec.unbounded.lemmas.skip import BEFORE_FREED
 
-FREE = "FREE_PGTABLES or FREEING_PGTABLES or TLB_FINISH or FREE_VMAS or FREEING_VMAS"
-"""Points of exit_mmap from free_pgtables on, up to where no VMA is left."""
-TO_FREE = f"UNMAP or {FREE}"
+TO_FREE = f"UNMAP or {BEFORE_FREED}"
 """The same, from unmap_vmas on."""
-WALKS = "reaper.at is SET_UNSTABLE or ZAP"
-"""Points of the reaper behind its test of MMF_OOM_SKIP or of mm->mmap, until the walk is over."""
-MRELEASE_WALKS = "mrelease1.at is SET_UNSTABLE or ZAP"
-"""The same of a caller of process_mrelease."""
 NO_PAGE_TABLES = "page_tables is not PRESENT"
 NO_VMAS = "vmas is not PRESENT or NEVER"
 LOCKED = "at is CHECK_STABLE or WALK or UNLOCK"
@@ -63,7 +58,7 @@ WRITERS = (
         "exit_mmap (f798a1d4f94d)",
         (
             (
-                f"process1.mm.mmput_at is {FREE} or CLEAR_MMAP or UP_WRITE_AFTER_FREE or "
+                f"process1.mm.mmput_at is {BEFORE_FREED} or CLEAR_MMAP or UP_WRITE_AFTER_FREE or "
                 "EMPTY_DESTROY or EMPTY_WRITE_UNLOCK"
             ),
             "process1.mm.writer is not EXIT_MMAP",
@@ -147,7 +142,10 @@ SAID_BEFORE = (
         "skip-before-free",
         "From where exit_mmap asks for mmap_lock for writing until it has freed the VMAs, MMF_OOM_SKIP is set.",
         "exit_mmap sets it after unmap_vmas, for every mm (bf3980c85212)",
-        (f"process1.mm.mmput_at is FENCE_DOWN_WRITE or FENCE_DOWN_WRITE_WAITS or {FREE}", "not process1.mm.oom_skip"),
+        (
+            f"process1.mm.mmput_at is FENCE_DOWN_WRITE or FENCE_DOWN_WRITE_WAITS or {BEFORE_FREED}",
+            "not process1.mm.oom_skip",
+        ),
     ),
     Lemma(
         "page-tables-go-after-skip",
@@ -192,7 +190,11 @@ SAID_BEFORE = (
         "hand-over-before-free",
         "exit_mmap of a victim has set mm->mmap to NULL before it frees anything.",
         "Hocko, 2018-09-10",
-        (f"process1.mm.mmput_at is FENCE_UP_WRITE or {FREE}", "process1.mm.oom_victim", "not process1.mm.no_mmap"),
+        (
+            f"process1.mm.mmput_at is FENCE_UP_WRITE or {BEFORE_FREED}",
+            "process1.mm.oom_victim",
+            "not process1.mm.no_mmap",
+        ),
     ),
     Lemma(
         "victims-page-tables-go-after-hand-over",
@@ -211,7 +213,7 @@ SAID_BEFORE = (
         "From its test of MMF_OOM_SKIP until it has freed the VMAs, exit_mmap knows that the flag is set.",
         "Arcangeli, 2017-07-25: test_and_set_bit",
         (
-            f"mm1.mmput_at is {FREE} or FENCE_DOWN_WRITE or FENCE_DOWN_WRITE_WAITS or FENCE_UP_WRITE",
+            f"mm1.mmput_at is {BEFORE_FREED} or FENCE_DOWN_WRITE or FENCE_DOWN_WRITE_WAITS or FENCE_UP_WRITE",
             "not mm1.oom_skip",
         ),
     ),

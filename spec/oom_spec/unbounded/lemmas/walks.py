@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from oom_spec.unbounded.lemmas.lemma import Lemma
-from oom_spec.unbounded.lemmas.mmap_lock import FREE, MRELEASE_WALKS, NO_PAGE_TABLES, NO_VMAS, TO_FREE, WALKS
+from oom_spec.unbounded.lemmas.mmap_lock import NO_PAGE_TABLES, NO_VMAS, TO_FREE
+from oom_spec.unbounded.lemmas.skip import BEFORE_FREED
+
+WALKS = "reaper.at is SET_UNSTABLE or ZAP"
+"""Points of the reaper behind its test of MMF_OOM_SKIP or of mm->mmap, until the walk is over."""
+MRELEASE_WALKS = "mrelease1.at is SET_UNSTABLE or ZAP"
+"""The same of a caller of process_mrelease."""
 
 WHOSE = (
     Lemma(
@@ -88,7 +94,7 @@ THERE = (
             "reaper.job is task1",
             WALKS,
             "not task1.process.mm.pinned_by_reaper",
-            f"task1.process.mm.mmput_at is {FREE} or FENCE_UP_WRITE",
+            f"task1.process.mm.mmput_at is {BEFORE_FREED} or FENCE_UP_WRITE",
         ),
     ),
     Lemma(
@@ -150,7 +156,7 @@ NOT_BEFORE = (
         "Where exit_mmap frees, and __mmput sets MMF_OOM_SKIP after it, unmap_vmas has finished.",
         "exit_mmap: unmap_vmas comes first",
         (
-            f"mm1.mmput_at is {FREE} or CLEAR_MMAP or UP_WRITE_AFTER_FREE or SET_SKIP",
+            f"mm1.mmput_at is {BEFORE_FREED} or CLEAR_MMAP or UP_WRITE_AFTER_FREE or SET_SKIP",
             "not mm1.unmapped",
         ),
     ),
