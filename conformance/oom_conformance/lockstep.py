@@ -8,7 +8,7 @@ violates on the way are collected in `Lockstep.broken`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, unique
 from typing import Any
 
@@ -31,6 +31,7 @@ class Kind(Enum):
     FORBIDDEN = "it offers what the specification forbids"
     MISSING = "it does not offer what the specification allows"
     OBSERVATION = "it shows something else than the specification"
+    REPORT = "its own checks report a fault, and the specification knows of none"
     BROKEN = "it broke the protocol of the suite, crashed or hung"
 
 
@@ -71,7 +72,7 @@ class Divergence(Exception):  # noqa: N818 - a result like any other; only its w
         steps = tuple(sorted({step_of(action) for action in self.actions}))
         names = tuple(sorted({each.name.split(".")[-1] for each in self.differences}))
         last = step_of(self.schedule[-1]) if self.schedule and self.kind is Kind.OBSERVATION else ""
-        return (self.kind.name, *steps, last, *names, self.message.split(":")[0] if self.kind is Kind.BROKEN else "")
+        return (self.kind.name, *steps, last, *names, self.message.split(":")[0])
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -118,6 +119,7 @@ class Lockstep:
         self._run = implementation.run
         self._seen = implementation.observe
         self._offered = implementation.runnable
+        self._reports: Callable[[], Sequence[str]] | None = getattr(implementation, "reports", None)
         self.pairs: set[tuple[int, int]] | None = None
 
     # -- a run -------------------------------------------------------------------------------
@@ -159,6 +161,10 @@ class Lockstep:
         if node.broken or before.targets[action][1] in self.oracle.judged_paths:
             self._note(before, action, node)
         self._compare(node)
+        if self._reports is not None and not self.broken:
+            reports = tuple(self._reports())
+            if reports:
+                raise self._divergence(Kind.REPORT, message="; ".join(reports))
         return node
 
     def _note(self, before: Node, action: str, node: Node) -> None:

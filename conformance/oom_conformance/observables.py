@@ -222,10 +222,14 @@ Observation = tuple[Value, ...]
 def columns(instance: Instance, observes: Sequence[str] | None = None) -> list[tuple[str, Observable, str]]:
     """(name, observable, object) of everything to look at in this instance; ``observes``: ids, None for all."""
     chosen = OBSERVABLES if observes is None else [BY_ID[name] for name in observes if name in BY_ID]
+    by_kind: dict[type[Object], list[Observable]] = {}
+    for each in chosen:
+        by_kind.setdefault(each.kind, []).append(each)
     return [
         (f"{owner}.{each.name}", each, owner)
-        for each in chosen
-        for owner in instance.structure.objects.get(each.kind.__name__, ())
+        for kind, several in by_kind.items()
+        for owner in instance.structure.objects.get(kind.__name__, ())
+        for each in several
     ]
 
 

@@ -2,8 +2,8 @@
 
 A thread of control (`Context`) runs ordinary functions, which call each other as the kernel's do. Where
 the kernel could be preempted, or must wait, they call `pause` with the actions that may come next; what
-follows up to the next pause is atomic. Who decides is a `Backend`: greenlets, where the caller picks one
-action at a time (`Machine.runnable`, `Machine.run`), or real threads (`oom_conformance.reference.stress`).
+follows up to the next pause is atomic. `Machine` runs them as greenlets, one action at a time, which its
+caller picks; `oom_conformance.reference.stress` runs the same functions on real threads.
 """
 
 from __future__ import annotations
@@ -20,34 +20,24 @@ Offer = tuple[str, ...] | Callable[[], tuple[str, ...]]
 class Context:
     """One thread of control."""
 
-    __slots__ = ("_greenlet", "machine", "name", "pending")
+    __slots__ = ("greenlet", "machine", "name", "pending")
 
     def __init__(self, machine: Machine, name: str) -> None:
         self.machine = machine
         self.name = name
         self.pending: Offer = ()
-        self._greenlet: Any = None
+        self.greenlet: Any = None
+        """What runs it, for a machine that has greenlets."""
 
     def pause(self, offer: Offer) -> str:
         """Stop before the next atomic section; gives the action that was chosen."""
         self.pending = offer
         return self.machine.paused(self)
 
-    def start(self, body: Callable[[], None]) -> None:
-        """Run ``body`` up to its first pause."""
-        self._greenlet = greenlet(body)
-        self._greenlet.switch()
-
-    def go_on(self, action: str) -> None:
-        """Run up to the next pause; a thread whose body has returned offers nothing any more."""
-        self.pending = ()
-        self._greenlet.parent = getcurrent()
-        self._greenlet.switch(action)
-
-    def stop_here(self) -> str:
-        """Give control back to whoever made it go on: the driver, or the thread that has started it."""
-        chosen: str = self._greenlet.parent.switch()
-        return chosen
+    def offers(self) -> tuple[str, ...]:
+        """What it may do now."""
+        pending = self.pending
+        return pending if isinstance(pending, tuple) else pending()
 
 
 class Frame:
@@ -108,12 +98,14 @@ class Machine:
         """A new thread of control, run up to its first pause."""
         context = Context(self, name)
         self.contexts.append(context)
-        context.start(lambda: body(context))
+        context.greenlet = greenlet(body)
+        context.greenlet.switch(context)
         return context
 
     def paused(self, context: Context) -> str:
-        """A thread stops; comes back when one of its actions was chosen."""
-        return context.stop_here()
+        """A thread stops and gives control back to whoever made it go on; comes back when one of its actions was chosen."""
+        chosen: str = context.greenlet.parent.switch()
+        return chosen
 
     # -- one action at a time ----------------------------------------------------------------
 
@@ -122,8 +114,7 @@ class Machine:
         offers: dict[str, Context] = {}
         if self.halted == "RUNNING":
             for context in self.contexts:
-                pending = context.pending
-                for name in pending if type(pending) is tuple else pending():  # type: ignore[operator]
+                for name in context.offers():
                     offers[name] = context
         self._offers = offers
         return tuple(offers)
@@ -136,7 +127,9 @@ class Machine:
         context = self._offers.get(action)
         if context is None:
             raise LookupError(f"{action} cannot be taken now")
-        context.go_on(action)
+        context.pending = ()  # what a thread offers whose body returns now
+        context.greenlet.parent = getcurrent()
+        context.greenlet.switch(action)
 
     def halt(self, why: str) -> None:
         """Stop for good: a panic, or a data structure that is beyond repair."""

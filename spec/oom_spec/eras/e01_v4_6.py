@@ -219,6 +219,7 @@ def scan_aborts(world: World, killer: Killer, task: Task) -> None:
     meets(world, killer, task)
     requires(task.memdie, Guard.MARKED)
     world.announce(Event.SCAN_ENDED, killer, True)
+    killer.chosen = None
 
 
 @scan_task(then=KillAt.SELECT, call="task->mm", outcome="NULL")

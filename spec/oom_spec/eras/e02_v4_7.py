@@ -193,6 +193,7 @@ def scan_aborts(world: World, killer: Killer, task: Task) -> None:
     selecting.meets(world, killer, task)
     requires(task.process.oom_mm, Guard.MARKED)
     world.announce(Event.SCAN_ENDED, killer, True)
+    killer.chosen = None
 
 
 REPLACED = (

@@ -262,6 +262,7 @@ def scan_aborts(world: World, killer: Killer, task: Task) -> None:
     requires(task.process.oom_mm, Guard.MARKED)
     requires(negate(reaped_as_seen(world, task.process)), Guard.SKIP_CLEAR)
     world.announce(Event.SCAN_ENDED, killer, True)
+    killer.chosen = None
 
 
 def reaped_as_seen(world: World, process: Process) -> bool:

@@ -6,7 +6,7 @@ from oom_spec.eras import e05_v4_14 as v4_14
 from oom_spec.eras.e07_v4_17 import E7
 from oom_spec.language import Era, World, both, either, every, negate, requires, step
 from oom_spec.protocol import kill, notifiers, reaper, self_reap
-from oom_spec.protocol.derived import will_free_mem
+from oom_spec.protocol.derived import task_lock_taken, will_free_mem
 from oom_spec.protocol.killer import comes_before, killable_here
 from oom_spec.protocol.names import Guard
 from oom_spec.protocol.points import KillAt, ReapAt
@@ -61,9 +61,12 @@ def begins_kill(killer: Killer) -> None:
     killer.scanned.fill(False)
 
 
-@kill_process(at=KillAt.VICTIM_WILL_FREE, then=KillAt.FIND_LOCK, call="task_will_free_mem(victim)", outcome="no")
+@kill_process(
+    at=KillAt.VICTIM_WILL_FREE, then=KillAt.FIND_LOCK, call="task_will_free_mem(victim)", outcome="no", waits=True
+)
 def victim_is_not_dying(world: World, killer: Killer, task: Task) -> None:
-    """It must be killed; memory.oom.group is looked at before the kill."""
+    """It must be killed; memory.oom.group is looked at before the kill. The test's task_lock is released again."""
+    requires(negate(task_lock_taken(world, task)), Guard.TASK_LOCK_FREE)
     requires(negate(will_free_mem(world, task)), Guard.NOT_DYING)
     begins_kill(killer)
 

@@ -201,11 +201,15 @@ def how_passed_over(mm: Mm) -> PassedOver:
     outcome="clear",
 )
 def scan_aborts(world: World, killer: Killer, task: Task) -> None:
-    """A marked victim that may still free memory: the scan aborts, nobody is killed, the caller retries."""
+    """A marked victim that may still free memory: the scan aborts, nobody is killed, the caller retries.
+
+    The candidate of the scan, if there is one, loses its task reference.
+    """
     meets(world, killer, task)
     requires(task.process.oom_mm, Guard.MARKED)
     requires(negate(task.process.mm.oom_skip), Guard.SKIP_CLEAR)
     world.announce(Event.SCAN_ENDED, killer, True)
+    killer.chosen = None
 
 
 @evaluate(call="oom_badness", outcome="0")
