@@ -104,11 +104,17 @@ class Lockstep:
     """One implementation beside one oracle; `start` begins a run, `step` takes an action in both."""
 
     def __init__(
-        self, oracle: Oracle, implementation: Implementation, capabilities: Capabilities | None = None
+        self,
+        oracle: Oracle,
+        implementation: Implementation,
+        capabilities: Capabilities | None = None,
+        asked_for: str | None = None,
     ) -> None:
+        """``asked_for``: the era whose code the implementation is asked for, if it is not the oracle's."""
         self.oracle = oracle
         self.implementation = implementation
         self.capabilities = capabilities or implementation.capabilities()
+        self.asked_for = asked_for or oracle.era.id
         self.world = describe(oracle.scenario)
         self.node: Node = oracle.cold
         self.schedule: list[str] = []
@@ -133,7 +139,7 @@ class Lockstep:
         self.broken = {}
         self.node = self.oracle.cold
         try:
-            names = tuple(self.implementation.reset(self.oracle.era.id, self.world))
+            names = tuple(self.implementation.reset(self.asked_for, self.world))
         except Exception as problem:  # whatever an implementation raises is its own fault, and reported as such
             raise self._crashed("reset", problem) from problem
         if self._observe is None or names != self.names:
