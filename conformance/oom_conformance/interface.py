@@ -56,8 +56,8 @@ class Capabilities:
 class Implementation(Protocol):
     """One simulated machine. An object of this kind is used by one thread, for one run after the other.
 
-    It may have a method ``reports() -> Sequence[str]`` too: what its own checks have found since the last reset, such as
-    a use after free. That is a fault wherever the specification knows of none.
+    It may have a method ``reports() -> Sequence[str]`` too: what its own checks have found since the last reset, such
+    as a use after free. That is a fault wherever the specification knows of none.
     """
 
     def capabilities(self) -> Capabilities:

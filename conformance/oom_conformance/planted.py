@@ -13,12 +13,11 @@ from collections.abc import Sequence
 import attrs
 
 from oom_conformance.diagnosing import Diagnosis, agrees, diagnose, nearest
-from oom_conformance.lockstep import Divergence
+from oom_conformance.lockstep import Divergence, Lockstep
 from oom_conformance.oracle import oracle_of
 from oom_conformance.reference import Reference
 from oom_conformance.reference.releases import RELEASES
 from oom_conformance.walking import walk_everything
-from oom_conformance.lockstep import Lockstep
 from oom_spec.applicability import irrelevant
 from oom_spec.eras import all_eras, find_era
 from oom_spec.manifest import load

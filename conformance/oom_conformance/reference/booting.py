@@ -63,7 +63,9 @@ def _of(function: Callable[..., None], kernel: Kernel, subject: object) -> Body:
     return lambda context: function(kernel, context, subject)
 
 
-def _boot_mm(kernel: Kernel, world: Mapping[str, Any], given: Mapping[str, Any], bodies: list[tuple[str, Body]]) -> None:
+def _boot_mm(
+    kernel: Kernel, world: Mapping[str, Any], given: Mapping[str, Any], bodies: list[tuple[str, Body]]
+) -> None:
     name = given["name"]
     mm = Mm(kernel.machine, name, RwSem(kernel.machine, f"{name}.mmap_sem"))
     for field in ("reapable", "mlocked", "unreapable"):
@@ -127,13 +129,42 @@ def _boot_users(
 # -- what can be seen ------------------------------------------------------------------------
 
 MM_FIELDS = (
-    "mm_users allocated readers written writers_waiting oom_skip unstable oom_victim reap_queued not_reapable reapable "
-    "mlocked unreapable vm_locked gathered page_tables vmas no_mmap half_built watched"
-).split()
+    "mm_users",
+    "allocated",
+    "readers",
+    "written",
+    "writers_waiting",
+    "oom_skip",
+    "unstable",
+    "oom_victim",
+    "reap_queued",
+    "not_reapable",
+    "reapable",
+    "mlocked",
+    "unreapable",
+    "vm_locked",
+    "gathered",
+    "page_tables",
+    "vmas",
+    "no_mmap",
+    "half_built",
+    "watched",
+)
 PROCESS_FIELDS = ("sigkill", "oom_mm", "oom_score_adj_min")
 TASK_FIELDS = (
-    "has_mm exiting memdie hashed in_cgroup allocating queue_depth linked timer frozen locked allocated"
-).split()
+    "has_mm",
+    "exiting",
+    "memdie",
+    "hashed",
+    "in_cgroup",
+    "allocating",
+    "queue_depth",
+    "linked",
+    "timer",
+    "frozen",
+    "locked",
+    "allocated",
+)
 
 
 def names_of(kernel: Kernel) -> tuple[str, ...]:
@@ -145,7 +176,7 @@ def names_of(kernel: Kernel) -> tuple[str, ...]:
     if kernel.reaper_name:
         found.append(f"{kernel.reaper_name}.job")
     found += [f"{killer.name}.victim" for killer in kernel.killers]
-    found += [f"{each.name}.result" for each in (*kernel.faults, *kernel.callers)]
+    found += [f"{name}.result" for name in (*(each.name for each in kernel.faults), *(c.name for c in kernel.callers))]
     return tuple(found)
 
 
@@ -196,8 +227,7 @@ def values_of(kernel: Kernel) -> tuple[Value, ...]:
         )
     if kernel.reaper_name:
         found.append(kernel.job.name if kernel.job is not None else "")
-    for killer in kernel.killers:
-        found.append(killer.victim.name if killer.victim is not None else "")
-    for each in (*kernel.faults, *kernel.callers):
-        found.append(each.result)
+    found += [killer.victim.name if killer.victim is not None else "" for killer in kernel.killers]
+    found += [fault.result for fault in kernel.faults]
+    found += [caller.result for caller in kernel.callers]
     return tuple(found)

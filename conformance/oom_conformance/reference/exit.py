@@ -52,9 +52,8 @@ def task_main(kernel: Kernel, context: Context, task: Task) -> None:
 def exit_signals(kernel: Kernel, task: Task) -> None:
     """PF_EXITING; signal->live goes down with it, which walks over a cgroup look at from v5.2 on."""
     task.exiting = True
-    if kernel.release.leaves_cgroup_walk == "exiting":
-        task.in_cgroup = False
-    elif kernel.release.leaves_cgroup_walk == "thread exiting" and not task.is_leader:
+    leaves = kernel.release.leaves_cgroup_walk
+    if leaves == "exiting" or (leaves == "thread exiting" and not task.is_leader):
         task.in_cgroup = False
 
 
@@ -113,9 +112,7 @@ def mmput(
     return last
 
 
-def drop_mm_users(
-    kernel: Kernel, context: Context, mm: Mm, *, current: Task | None = None, back_to: str = ""
-) -> None:
+def drop_mm_users(kernel: Kernel, context: Context, mm: Mm, *, current: Task | None = None, back_to: str = "") -> None:
     """The decrement of mmput, and __mmput where it reaches 0."""
     if mm.drop_user():
         __mmput(kernel, context, mm, current, back_to)
@@ -174,7 +171,11 @@ def ksm_exit(context: Context, mm: Mm) -> None:
 def khugepaged_exit(context: Context, mm: Mm) -> None:
     """Waits for khugepaged, if that works on the mm."""
     at = Frame(context, "mm.__khugepaged_exit", mm.name)
-    idle, takes, waits = at.name("khugepaged_exit", "no khugepaged"), at.name("down_write"), at.name("down_write", "waits")
+    idle, takes, waits = (
+        at.name("khugepaged_exit", "no khugepaged"),
+        at.name("down_write"),
+        at.name("down_write", "waits"),
+    )
     sem = mm.mmap_sem
 
     def scanned() -> tuple[str]:

@@ -18,9 +18,7 @@ def dup_mm(kernel: Kernel, context: Context, fork: Forker) -> None:
     child.mmget()
     child.mmap_sem.take_write(fork.name)
     while (
-        at.choose(
-            [("copy_page_range", "", lambda: child.reapable < child.most_pages), ("vm_area_dup", "fails", None)]
-        )
+        at.choose([("copy_page_range", "", lambda: child.reapable < child.most_pages), ("vm_area_dup", "fails", None)])
         == "copy_page_range"
     ):
         child.vmas = "PRESENT"
@@ -37,7 +35,10 @@ def dup_mm(kernel: Kernel, context: Context, fork: Forker) -> None:
         child.unstable = True
     else:
         took = at.choose(
-            [("mas_store(XA_ZERO_ENTRY)", "", None), ("mas_store(XA_ZERO_ENTRY)", "not needed", lambda: child.vmas == "PRESENT")]
+            [
+                ("mas_store(XA_ZERO_ENTRY)", "", None),
+                ("mas_store(XA_ZERO_ENTRY)", "not needed", lambda: child.vmas == "PRESENT"),
+            ]
         )
         marked = took == "mas_store(XA_ZERO_ENTRY)"
         if marked:

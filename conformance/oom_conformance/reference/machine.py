@@ -75,7 +75,7 @@ class Frame:
         return self.context.pause(lambda: positive if condition() else negative) == positive[0]
 
     def choose(self, options: Sequence[tuple[str, str, Callable[[], Any] | None]]) -> str:
-        """One of several (call, outcome, condition); what the hardware or the world decides. Gives ``call[outcome]``."""
+        """One of several (call, outcome, condition), as the world decides. Gives ``call[outcome]``."""
         table = [(self.name(call, outcome), ready) for call, outcome, ready in options]
         chosen = self.context.pause(lambda: tuple([name for name, ready in table if ready is None or ready()]))
         return chosen[len(self._prefix) : -len(self._objects)]
@@ -103,7 +103,7 @@ class Machine:
         return context
 
     def paused(self, context: Context) -> str:
-        """A thread stops and gives control back to whoever made it go on; comes back when one of its actions was chosen."""
+        """Gives control back to whoever made the thread go on, until one of its actions is chosen."""
         chosen: str = context.greenlet.parent.switch()
         return chosen
 

@@ -110,7 +110,9 @@ def out_of_memory(kernel: Kernel, context: Context, killer: Killer) -> None:
     if current is None:
         context.pause((goes_on,))
     else:
-        dies = Frame(context, "killer.out_of_memory", killer.name, current.name).name("task_will_free_mem(current)", "yes")
+        dies = Frame(context, "killer.out_of_memory", killer.name, current.name).name(
+            "task_will_free_mem(current)", "yes"
+        )
         test = kernel.release.current_will_free_mem
         if context.pause(lambda: (dies,) if test(kernel, current) else (goes_on,)) == dies:
             killer.victim = current
@@ -155,7 +157,9 @@ def select_bad_process(kernel: Kernel, context: Context, killer: Killer) -> Task
         if killer.chosen is not None:
             chosen = Frame(context, "killer.select_bad_process", killer.name, killer.chosen.name)
             return (chosen.name("oom_kill_process"),)
-        return (ends.name("select_bad_process", "nobody, memcg") if killer.memcg else ends.name("panic", "nobody to kill"),)
+        return (
+            ends.name("select_bad_process", "nobody, memcg") if killer.memcg else ends.name("panic", "nobody to kill"),
+        )
 
     while True:
         # whom the walk comes to is looked up when the step is taken, not when it is offered
@@ -435,8 +439,10 @@ def walk_sharers(
                 kills[name] = process
                 found.append(name)
         if kthread is not None and can_reap:
-            for thread in kernel.kthreads_on(mm):
-                found.append(kthread(Frame(context, "killer.oom_kill_process", killer.name, victim.name, thread)))
+            found += [
+                kthread(Frame(context, "killer.oom_kill_process", killer.name, victim.name, thread))
+                for thread in kernel.kthreads_on(mm)
+            ]
         return tuple(found) if found else (at.name("rcu_read_unlock", "can reap" if can_reap else "cannot reap"),)
 
     while "rcu_read_unlock" not in (action := context.pause(next_thing)):
@@ -479,5 +485,3 @@ def queue_once(kernel: Kernel, context: Context, killer: Killer, task: Task, how
         at.step("oom_reaper_list = tsk", how)
         task.get()
         kernel.oom_reaper_list.push(task)
-
-

@@ -260,9 +260,7 @@ def tetsuo(kernel: Kernel, context: Context, task: Task) -> None:
         at.name("mmput_async", "last"),
         at.name("mmput_async", "not last"),
     )
-    chosen = context.pause(
-        lambda: (clear,) if not mm.oom_reaping else (last,) if mm.is_last_user() else (other,)
-    )
+    chosen = context.pause(lambda: (clear,) if not mm.oom_reaping else (last,) if mm.is_last_user() else (other,))
     if chosen != clear:
         mm.oom_reaping = False
         drop_mm_users_async(kernel, mm)

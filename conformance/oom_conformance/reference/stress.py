@@ -56,7 +56,7 @@ class ThreadedMachine(Machine):
                     body(context)
                 except _Over:
                     pass
-                except BaseException as problem:  # kept for whoever started the run
+                except BaseException as problem:  # noqa: BLE001 - kept for whoever started the run
                     self.failure = self.failure or problem
                     self.over = True
                 self.bus.notify_all()
@@ -134,7 +134,7 @@ def stress(
 
 
 def check(oracle: Oracle, stream: Stream) -> None:
-    """Whether the specification allows the stream, and sees the same at its end. Nothing is said beyond a scenario's end.
+    """Whether the specification allows the stream, and sees the same at its end, or up to the scenario's end.
 
     Raises `Divergence`.
     """
@@ -151,9 +151,7 @@ def check(oracle: Oracle, stream: Stream) -> None:
     pairs = zip(oracle.names, node.seen, strict=True)
     differences = tuple(Difference(name, value, seen[name]) for name, value in pairs if value != seen[name])
     if differences:
-        raise Divergence(
-            Kind.OBSERVATION, oracle.era.id, oracle.scenario.id, stream.events, differences=differences
-        )
+        raise Divergence(Kind.OBSERVATION, oracle.era.id, oracle.scenario.id, stream.events, differences=differences)
 
 
 __all__ = ["Stream", "ThreadedMachine", "check", "stress"]
