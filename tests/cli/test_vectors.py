@@ -1,0 +1,85 @@
+"""`oomspec vectors`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from oom_conformance.vector_formats import read
+
+from .conftest import Run
+
+ERA, SCENARIO = "E4", "stuck"
+
+
+def test_it_writes_one_json_file_per_era_and_scenario_that_reads_back(oomspec: Run, tmp_path: Path) -> None:
+    done = oomspec("vectors", "v4.12", "--scenario", SCENARIO, "--out", str(tmp_path), "--no-forbidden", "--json")
+    assert done.status == 0
+    said = json.loads(done.out)
+    file = tmp_path / "json" / ERA / f"{SCENARIO}.json"
+    found = read(file)
+    assert said["files"] == [str(file)]
+    assert (said["era"], said["scenario"], said["allowed"], said["forbidden"]) == (ERA, SCENARIO, len(found.allowed), 0)
+    assert said["pairs"] == found.pairs
+    assert found.forbidden == ()
+    assert {each.name for each in (tmp_path / "json").iterdir()} == {"README.md", "vectors-1.schema.json", ERA}
+
+
+def test_itf_is_one_file_per_vector_and_no_stale_one_stays(oomspec: Run, tmp_path: Path) -> None:
+    call = ("vectors", "v4.12", "--scenario", SCENARIO, "--out", str(tmp_path), "--format", "both")
+    assert oomspec(*call).status == 0
+    folder = tmp_path / "itf" / ERA / SCENARIO
+    found = read(tmp_path / "json" / ERA / f"{SCENARIO}.json")
+    assert {each.name for each in folder.iterdir()} == {f"{each.id}.itf.json" for each in found.vectors}
+    assert found.forbidden
+    for vector in found.vectors:
+        assert read(folder / f"{vector.id}.itf.json").vectors == (vector,)
+    mine = folder / "mine.itf.json"
+    mine.write_text("{}", "utf-8")
+    assert oomspec(*call, "--no-forbidden").status == 0
+    assert {each.name for each in folder.iterdir()} == {"mine.itf.json", *(f"{v.id}.itf.json" for v in found.allowed)}
+
+
+def test_it_does_not_overwrite_what_it_did_not_write(oomspec: Run, tmp_path: Path) -> None:
+    file = tmp_path / "json" / ERA / f"{SCENARIO}.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}", "utf-8")
+    done = oomspec("vectors", "v4.12", "--scenario", SCENARIO, "--out", str(tmp_path), "--no-forbidden")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        f"oomspec: {file}: is there already and is no file of this command: move it, or name another --out DIR\n"
+    )
+    assert file.read_text("utf-8") == "{}"
+
+
+def test_it_does_not_overwrite_the_readme_of_somebody_else(oomspec: Run, tmp_path: Path) -> None:
+    file = tmp_path / "json" / "README.md"
+    file.parent.mkdir(parents=True)
+    file.write_text("mine", "utf-8")
+    assert oomspec("vectors", "v4.12", "--scenario", SCENARIO, "--out", str(tmp_path)).status == 2
+    assert file.read_text("utf-8") == "mine"
+
+
+def test_twice_gives_the_same_bytes(oomspec: Run, tmp_path: Path) -> None:
+    call = ("vectors", "v4.12", "--scenario", SCENARIO, "--out", str(tmp_path), "--no-forbidden")
+    file = tmp_path / "json" / ERA / f"{SCENARIO}.json"
+    assert oomspec(*call).status == 0
+    first = file.read_bytes()
+    assert oomspec(*call).status == 0
+    assert file.read_bytes() == first
+
+
+def test_an_era_that_cannot_start_the_scenario_is_an_error_alone_and_left_out_among_others(
+    oomspec: Run, tmp_path: Path
+) -> None:
+    done = oomspec("vectors", "v4.12", "--scenario", "no-such", "--out", str(tmp_path))
+    assert done.status == 2
+    assert done.err.startswith("oomspec: unknown scenario 'no-such'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(oomspec: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    done = oomspec("vectors", "v4.12", "--scenario", SCENARIO, "--out", str(tmp_path / "file" / "in"))
+    assert done.status == 2
+    assert len(done.err.splitlines()) == 1
