@@ -1,0 +1,1 @@
+"""The tests that ``pytest --pyargs oom_conformance`` collects."""
