@@ -36,8 +36,9 @@ check-slow: environment ## run the slow tests: every graph compared, every excha
 	$(PYTEST) $(SPREAD) -m slow $(ARGS)
 
 .PHONY: mutants
-mutants: environment ## mutate every step of every era: what notices each mutant, why the rest survive
+mutants: environment ## mutate every step of every era, and every function of the reference implementation: who notices, why the rest survive
 	$(BIN)/oomspec mutate all $(ARGS)
+	$(BIN)/oomspec slips --jobs 2 $(ARGS)
 
 .PHONY: violations
 violations: environment ## write spec/oom_spec/violated_by.toml again: a slip that violates each property that holds

@@ -23,6 +23,7 @@ from oom_spec.exploring import Exploration
 from oom_spec.language import Era, Scenario, SpecError
 from oom_spec.properties import PROPERTIES
 from oom_spec.scenarios import find_scenario
+from oom_spec.traces import releases
 
 RUNS = 200
 """Random runs in which an era and the implementation must agree before they are said to."""
@@ -35,8 +36,8 @@ class Diagnosis:
     """What is said of a divergence."""
 
     divergence: Divergence
-    behaves_as: str | None
-    """Id of the nearest era with which the implementation agreed in every run; None where there is none."""
+    behaves_as: tuple[str, ...]
+    """Ids of the eras with which the implementation agreed in every run, the nearest first; empty where there is none."""
     agreed: int
     """Steps in which they agreed."""
     races: Mapping[str, Schedule]
@@ -44,11 +45,12 @@ class Diagnosis:
 
     def lines(self) -> list[str]:
         """What a report says of it."""
-        if self.behaves_as is None:
+        if not self.behaves_as:
             return ["it behaves like no era that is known"]
-        era = find_era(self.behaves_as)
-        known = f" ({', '.join(era.aliases)})" if era.aliases else ""
-        found = [f"it behaves as {era.id}{known} does: {self.agreed} steps alike"]
+        first, *others = (releases(find_era(name)) for name in self.behaves_as)
+        found = [f"it behaves as {first} does: {self.agreed} steps alike"]
+        if others:
+            found.append(f"in these it cannot be told from {', '.join(others)}")
         found += [
             f"it violates {name} ({_named(name)}) as that does, in {len(schedule)} steps"
             for name, schedule in self.races.items()
@@ -92,14 +94,16 @@ def violated(era: Era, scenario: Scenario) -> Mapping[str, Schedule]:
     }
 
 
-def agrees(oracle: Oracle, implementation: Implementation, asked_for: str, runs: int = RUNS, seed: int = 0) -> int:
-    """Steps of ``runs`` random runs in which an implementation and an era agreed.
+def agrees(
+    oracle: Oracle, implementation: Implementation, asked_for: str, runs: int = RUNS, seed: int = 0
+) -> list[Schedule]:
+    """Random runs, from the cold start, in which an implementation and an era agreed.
 
     Raises `Divergence` where they part.
     """
     pair = Lockstep(oracle, implementation, asked_for=asked_for)
     generator = random.Random(seed)
-    steps = 0
+    found: list[Schedule] = []
     for _ in range(runs):
         node = pair.start()
         actor = ""
@@ -110,8 +114,21 @@ def agrees(oracle: Oracle, implementation: Implementation, asked_for: str, runs:
             if actor not in choices or generator.random() < 0.3:  # else the same thread goes on
                 actor = generator.choice(tuple(choices))
             node = pair.step(generator.choice(choices[actor]))
-            steps += 1
-    return steps
+        found.append(tuple(pair.schedule))
+    return found
+
+
+def alike(one: Oracle, other: Oracle, runs: Sequence[Schedule]) -> bool:
+    """Whether two eras offer and show the same all along some runs of the one."""
+    for schedule in runs:
+        node, beside = one.cold, other.cold
+        for action in schedule:
+            if node.names != beside.names or node.seen != beside.seen:
+                return False
+            node, beside = one.after(node, action), other.after(beside, action)
+        if node.seen != beside.seen:
+            return False
+    return True
 
 
 def allows(oracle: Oracle, schedule: Sequence[str]) -> bool:
@@ -134,18 +151,30 @@ def diagnose(
     own = find_era(divergence.era)
     scenario = find_scenario(divergence.scenario)
     implementation = make_implementation()
-    for era in nearest(own) if candidates is None else candidates:
-        if irrelevant(era, scenario):
-            continue
+    fitting = [
+        oracle
+        for era in (nearest(own) if candidates is None else candidates)
+        if (oracle := _oracle(era, scenario)) is not None and allows(oracle, divergence.schedule)
+    ]
+    for number, oracle in enumerate(fitting):
         try:
-            oracle = oracle_of(era, scenario)
-            if not allows(oracle, divergence.schedule):
-                continue
-            agreed = agrees(oracle, implementation, own.id)
-        except (Divergence, SpecError):
+            runs = agrees(oracle, implementation, own.id)
+        except Divergence:
             continue
-        return Diagnosis(divergence, era.id, agreed, _races(oracle, implementation, own))
-    return Diagnosis(divergence, None, 0, {})
+        others = [each.era.id for each in fitting[number + 1 :] if alike(oracle, each, runs)]
+        agreed = sum(map(len, runs))
+        return Diagnosis(divergence, (oracle.era.id, *others), agreed, _races(oracle, implementation, own))
+    return Diagnosis(divergence, (), 0, {})
+
+
+def _oracle(era: Era, scenario: Scenario) -> Oracle | None:
+    if irrelevant(era, scenario):
+        return None
+    oracle = oracle_of(era, scenario)
+    try:
+        return oracle if oracle.prefix is not None else None
+    except SpecError:  # no run of this era reaches the scenario's start
+        return None
 
 
 def _races(oracle: Oracle, implementation: Implementation, own: Era) -> dict[str, Schedule]:

@@ -61,8 +61,8 @@ class Caught:
         if self.diagnosis is None:
             return ["not caught"]
         found = []
-        if self.diagnosis.behaves_as != self.plant.behaves_as:
-            found.append(f"taken for {self.diagnosis.behaves_as or 'no era'}")
+        if self.plant.behaves_as not in self.diagnosis.behaves_as:
+            found.append(f"taken for {', '.join(self.diagnosis.behaves_as) or 'no era'}")
         found += [f"{name} not named" for name in self.plant.properties if name not in self.diagnosis.races]
         return found
 
