@@ -40,6 +40,12 @@ mutants: environment ## mutate every step of every era, and every function of th
 	$(BIN)/oomspec mutate all $(ARGS)
 	$(BIN)/oomspec slips --jobs 2 $(ARGS)
 
+.PHONY: campaign
+campaign: environment ## every era against the reference implementation, then every race put back into it: some 5 minutes on 2 cores
+	$(BIN)/oomspec campaign --time 150s --jobs 2 --scenario single --scenario voluntary-memory-kinds --scenario mrelease-watched \
+		--scenario failed-fork $(ARGS)
+	$(BIN)/oomspec planted --jobs 2
+
 .PHONY: violations
 violations: environment ## write spec/oom_spec/violated_by.toml again: a slip that violates each property that holds
 	@# 1: some property is vacuous, which is told; the file is written all the same

@@ -33,6 +33,10 @@ COMMANDS = {
     "diff": ("diffing", "Compare two eras: steps, and the shortest behaviour that one allows and the other forbids."),
     "mutate": ("mutating", "Mutate an era's steps and say which property notices."),
     "export": ("exporting", "Write an era in a scenario for another tool: a circuit for hardware model checkers."),
+    "vectors": ("vectors", "Write test vectors: schedules, and what an implementation must show after each action."),
+    "campaign": ("campaign", "Try many schedules against an implementation, in every era, and keep what was found."),
+    "planted": ("planting", "Put every race back into the reference implementation: is it caught and named?"),
+    "slips": ("planting", "Make every small mistake in the reference implementation: is it noticed?"),
     "runs": ("running", "Check the possible and impossible runs written beside the eras."),
 }
 

@@ -37,7 +37,7 @@ class Diagnosis:
 
     divergence: Divergence
     behaves_as: tuple[str, ...]
-    """Ids of the eras with which the implementation agreed in every run, the nearest first; empty where there is none."""
+    """Ids of the eras with which the implementation agreed in every run, the nearest first."""
     agreed: int
     """Steps in which they agreed."""
     races: Mapping[str, Schedule]
@@ -172,9 +172,10 @@ def _oracle(era: Era, scenario: Scenario) -> Oracle | None:
         return None
     oracle = oracle_of(era, scenario)
     try:
-        return oracle if oracle.prefix is not None else None
+        oracle.prefix  # noqa: B018 - asked for, because it may not be there
     except SpecError:  # no run of this era reaches the scenario's start
         return None
+    return oracle
 
 
 def _races(oracle: Oracle, implementation: Implementation, own: Era) -> dict[str, Schedule]:
