@@ -6,15 +6,24 @@ and with a step left out or exchanged it is a faulty implementation whose fault 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from oom_conformance.interface import Capabilities, Value
-from oom_conformance.observables import observer
+from oom_conformance.observables import Observation, observer
 from oom_spec.eras import find_era
-from oom_spec.generating import generate
+from oom_spec.generating import Generated, generate
 from oom_spec.instances import Instance
 from oom_spec.scenarios import find_scenario
+
+
+@cache
+def _made(era: str, scenario: str) -> tuple[Instance, Generated, tuple[str, ...], Callable[[int], Observation]]:
+    """Once in a process: shrinking makes an implementation per try, and compiling takes longer than a try."""
+    instance = Instance(find_era(era), find_scenario(scenario))
+    generated = generate(instance)
+    return instance, generated, *observer(instance, generated.packing)
 
 
 class Itself:
@@ -23,7 +32,6 @@ class Itself:
     def __init__(self, behaves_as: str | None = None) -> None:
         """``behaves_as``: the era whose steps it takes, whatever era it is asked for."""
         self.behaves_as = behaves_as
-        self._made: dict[tuple[str, str], Any] = {}
         self._state = 0
 
     def capabilities(self) -> Capabilities:
@@ -32,12 +40,7 @@ class Itself:
 
     def reset(self, era: str, world: Mapping[str, Any]) -> Sequence[str]:
         """The cold start of the scenario."""
-        key = (self.behaves_as or era, str(world["id"]))
-        if key not in self._made:
-            instance = Instance(find_era(key[0]), find_scenario(key[1]))
-            generated = generate(instance)
-            self._made[key] = instance, generated, *observer(instance, generated.packing)
-        self._instance, self._generated, names, self._observe = self._made[key]
+        self._instance, self._generated, names, self._observe = _made(self.behaves_as or era, str(world["id"]))
         self._state = self._generated.packing.initial
         self._look()
         return tuple(names)

@@ -8,12 +8,13 @@ fails with ``--strict``; the collection never fails for it.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
@@ -43,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--scenario", action="append", default=[], metavar="ID", help="only this scenario; may be repeated")
     group.addoption("--conformance-property", action="append", default=[], metavar="ID", help="only races of it")
     group.addoption("--examples", type=int, default=20, metavar="N", help="Hypothesis examples per test (20)")
+    group.addoption(
+        "--limit", type=float, default=120.0, metavar="SECONDS", help="for one test; beyond, it hangs (120)"
+    )
     group.addoption("--skips", metavar="FILE", help="a file of test ids (shell patterns) that are not run")
     group.addoption("--xfails", metavar="FILE", help="a file of test ids (shell patterns) that are expected to fail")
     group.addoption("--conformance-report", metavar="FILE", help="write the results as JSON")
@@ -59,6 +63,8 @@ class Session:
     examples: int
     name: str
     emit: Path | None
+    limit: float
+    """Seconds after which a test's implementation counts as hanging."""
     results: list[dict[str, Any]] = attrs.field(factory=list)
     started: float = attrs.field(factory=time.time)
 
@@ -78,6 +84,32 @@ class Session:
             pytest.fail(missing, pytrace=False)
         if missing:
             pytest.skip(missing)
+
+    @contextlib.contextmanager
+    def limited(self) -> Iterator[Callable[[], Implementation]]:
+        """How to make the implementation, inside a block in which it must not hang.
+
+        A test whose implementation does fails, with the schedule up to there.
+        """
+        from oom_conformance.shards import OutOfTime, Watched, time_limit
+
+        made: list[Watched] = []
+
+        def watched() -> Implementation:
+            made.append(Watched(self.make()))
+            return cast("Implementation", made[-1])
+
+        try:
+            with time_limit(self.limit):
+                yield watched
+        except OutOfTime:
+            last = made[-1]
+            lines = [f"    {number:3} {action}" for number, action in enumerate(last.schedule, 1)]
+            what = f"no answer within {self.limit:g} s to {last.call or 'the last of these steps'}"
+            pytest.fail("\n".join([what, *lines]), pytrace=False)
+        finally:
+            for each in made:
+                each.close()
 
 
 _SESSION: pytest.StashKey[Session] = pytest.StashKey()
@@ -134,6 +166,7 @@ def session_of(config: pytest.Config) -> Session:
             config.getoption("--examples"),
             name or "",
             Path(emit) if emit else None,
+            config.getoption("--limit"),
         )
     return config.stash[_SESSION]
 

@@ -28,7 +28,7 @@ JSON_SCHEMA = "vectors-1.schema.json"
 READMES = {"json": "vectors-json.md", "itf": "vectors-itf.md"}
 """What is in the files of each format, in ``schemas/``."""
 
-MOST_BYTES = 256 * 2**20
+MOST_BYTES = 64 * 1024 * 1024
 """The largest file that is read."""
 
 

@@ -69,13 +69,45 @@ def test_twice_gives_the_same_bytes(oomspec: Run, tmp_path: Path) -> None:
     assert file.read_bytes() == first
 
 
-def test_an_era_that_cannot_start_the_scenario_is_an_error_alone_and_left_out_among_others(
-    oomspec: Run, tmp_path: Path
-) -> None:
+def test_an_unknown_scenario_is_an_error_and_writes_nothing(oomspec: Run, tmp_path: Path) -> None:
     done = oomspec("vectors", "v4.12", "--scenario", "no-such", "--out", str(tmp_path))
     assert done.status == 2
     assert done.err.startswith("oomspec: unknown scenario 'no-such'")
     assert not list(tmp_path.iterdir())
+
+
+NEVER_QUEUES = """from oom_spec.eras import find_era
+from oom_spec.language import Era
+
+PARENT = find_era("E4")
+ERA = Era(
+    id="never-queues",
+    title="nothing is queued for the reaper",
+    parent=PARENT,
+    removed=tuple(step.id for step in PARENT.steps if "oom_reaper_list = tsk" in step.id),
+)
+"""
+
+
+def test_an_era_that_cannot_start_the_scenario_is_an_error_alone_and_left_out_among_others(
+    oomspec: Run, tmp_path: Path
+) -> None:
+    mine = tmp_path / "never_queues.py"
+    mine.write_text(NEVER_QUEUES, "utf-8")
+    why = (
+        "scenario marked cannot start in never-queues: "
+        "no run reaches 'the victim is marked and queued, and oom_lock is free'"
+    )
+    call = ("--scenario", "marked", "--no-forbidden", "--out", str(tmp_path))
+    alone = oomspec("vectors", str(mine), *call)
+    assert (alone.status, alone.out) == (2, "")
+    assert alone.err.splitlines()[-1] == f"oomspec: {why}"
+    assert not (tmp_path / "json" / "never-queues").exists()
+    among = oomspec("vectors", str(mine), "v4.12", *call)
+    assert among.status == 0
+    assert f"left out: {why}" in among.err
+    assert read(tmp_path / "json" / ERA / "marked.json").era == ERA
+    assert not (tmp_path / "json" / "never-queues").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(oomspec: Run, tmp_path: Path) -> None:

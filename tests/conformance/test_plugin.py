@@ -44,6 +44,15 @@ class Old(Reference):
         super().__init__({"E6": RELEASES["E5"]})
 
 
+class Hanging(Reference):
+    """Never comes back from unlocking oom_lock."""
+
+    def run(self, action):
+        while "mutex_unlock(oom_lock)" in action:
+            pass
+        super().run(action)
+
+
 class Broken(Reference):
     def capabilities(self):
         raise RuntimeError("no licence")
@@ -112,6 +121,13 @@ def test_a_wrong_implementation_fails_with_its_schedule_and_a_test_is_emitted(ru
     assert "set TIF_MEMDIE" in done.stdout
     assert "test_lockstep[E6-stuck]" in (tmp_path / "junit.xml").read_text()
     assert "limited:Old" in (tmp_path / "test_emitted.py").read_text()
+
+
+def test_an_implementation_that_hangs_fails_with_its_schedule(run: Run) -> None:
+    done = run("--era", "E6", "--scenario", "stuck", "--implementation", "limited:Hanging", "--limit", "3")
+    assert done.returncode == 1
+    assert "no answer within 3 s to the last of these steps" in done.stdout
+    assert "1 killer.__alloc_pages_may_oom.__alloc_pages_slowpath[fails](killer)" in done.stdout
 
 
 def test_lists_of_skips_and_expected_failures_are_kept_to(run: Run, tmp_path: Path) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
+import urllib.request
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from jsonschema import Draft202012Validator
+from referencing.exceptions import Unresolvable
 
+from oom_conformance import validating
 from oom_conformance.covering import _spared
 from oom_conformance.interface import Capabilities
 from oom_conformance.itself import Itself
@@ -350,23 +356,47 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
 SETTINGS: list[tuple[list[str | int], object, str]] = [
     (["schema"], 2, "schema 2 is not known here: this version reads schema 1"),
     (["format"], "x", "this is no file of vectors: expected an object with `format`: `oomspec-vectors`, or ITF"),
-    (["era"], 4, "era: expected string, found 4"),
+    (["era"], 4, "era: 4 is not of type 'string'"),
     (["scenario"], "single", "`world` is that of 'stuck', not of 'single'"),
-    (["seen"], [], "`seen` has 0 values for"),
-    (["seen", 0], 1.5, "seen[0]: expected boolean or integer or string, found 1.5"),
-    (["vectors", 0, "prefix"], -1, "vectors[0].prefix: -1 is less than 0"),
-    (["vectors", 0, "prefix"], True, "vectors[0].prefix: expected integer, found true"),
-    (["vectors", 0, "prefix"], 10**6, "vector 'allowed-001': `prefix` is 1000000, beyond its"),
-    (["vectors", 0, "kind"], "forbidden", "vector 'allowed-001': `refused` belongs to the forbidden vectors"),
+    (["seen"], [], "`seen` has 0 values for NAMES names: the file is damaged"),
+    (["seen", 0], 1.5, "seen[0]: 1.5 is not of type 'boolean', 'integer', 'string'"),
+    (["vectors", 0, "prefix"], -1, "vectors[0].prefix: -1 is less than the minimum of 0"),
+    (["vectors", 0, "prefix"], True, "vectors[0].prefix: True is not of type 'integer'"),
+    (["vectors", 0, "prefix"], 1.0, "vectors[0].prefix: 1.0 is not of type 'integer'"),
+    (["vectors", 0, "prefix"], 10**6, "vector 'allowed-001': `prefix` is 1000000, beyond its STEPS steps"),
+    (
+        ["vectors", 0, "kind"],
+        "forbidden",
+        "vector 'allowed-001': `refused` belongs to the forbidden vectors, and to each of them",
+    ),
     (["vectors", 0, "id"], "forbidden-001", "vector 'forbidden-001': comes twice"),
-    (["vectors", 0, "steps", 0, "action"], "x(y)", "vector 'allowed-001', step 1: takes 'x(y)', which the step before"),
+    (
+        ["vectors", 0, "steps", 0, "action"],
+        "x(y)",
+        "vector 'allowed-001', step 1: takes 'x(y)', which the step before does not offer",
+    ),
     (
         ["vectors", 0, "steps", 0, "changes"],
         {"x": 1},
-        "vector 'allowed-001', step 1: changes 'x', which `names` does not",
+        "vector 'allowed-001', step 1: changes 'x', which `names` does not have",
     ),
-    (["vectors", 0, "steps", 0, "more"], 1, "vectors[0].steps[0]: `more` is unknown"),
-    (["vectors"], {}, "vectors: expected array, found {}"),
+    (
+        ["vectors", 0, "steps", 0, "more"],
+        1,
+        "vectors[0].steps[0]: Additional properties are not allowed ('more' was unexpected)",
+    ),
+    (
+        ["vectors", 0, "steps", 0, "changes"],
+        {"odd\nname": None},
+        r"vectors[0].steps[0].changes['odd\nname']: None is not of type 'boolean', 'integer', 'string'",
+    ),
+    (
+        ["vectors", 0, "kind"],
+        "x" * 200,
+        f"vectors[0].kind: '{'x' * 77}...{'x' * 38}' is not one of ['allowed', 'forbidden']",
+    ),
+    (["aliases"], None, "aliases: None is not of type 'array'"),
+    (["vectors"], {}, "vectors: {} is not of type 'array'"),
 ]
 
 
@@ -374,12 +404,62 @@ SETTINGS: list[tuple[list[str | int], object, str]] = [
 def test_a_damaged_file_is_refused_with_the_place(
     tmp_path: Path, where: list[str | int], value: object, said: str
 ) -> None:
-    data = json.loads(to_json(vectors("E4", "stuck")))
+    found = vectors("E4", "stuck")
+    data = json.loads(to_json(found))
     at = data
     for each in where[:-1]:
         at = at[each]
     at[where[-1]] = value
-    assert damaged(tmp_path / "damaged.json", json.dumps(data)).startswith(said)
+    whole = said.replace("NAMES", str(len(found.names))).replace("STEPS", str(len(found.vectors[0].steps)))
+    assert damaged(tmp_path / "damaged.json", json.dumps(data)) == whole
+
+
+SCHEMAS = sorted(each.name for each in (files("oom_conformance") / "schemas").iterdir() if ".schema." in each.name)
+
+STRICT = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:oomspec:strict",
+    "$dynamicAnchor": "meta",
+    "$ref": "https://json-schema.org/draft/2020-12/schema",
+    "unevaluatedProperties": False,
+}
+"""The schema of schemas, which alone would pass over a word that is misspelt."""
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_schemas_use_the_words_of_the_draft_and_no_others(name: str) -> None:
+    errors = Draft202012Validator(STRICT).iter_errors(json.loads(schema_text(name)))
+    assert [f"{each.json_path}: {each.message}" for each in errors] == []
+
+
+def test_a_file_with_many_and_large_faults_is_refused_in_one_short_line_in_time() -> None:
+    data = json.loads(to_json(vectors("E4", "stuck")))
+    data["seen"] = [["x" * 1000] for _ in range(20_000)]
+    started = time.monotonic()
+    with pytest.raises(SpecError) as caught:
+        check(data, JSON_SCHEMA)
+    assert time.monotonic() - started < 20
+    assert str(caught.value) == (
+        f"seen[19999]: ['{'x' * 76}...{'x' * 30}'] is not of type 'boolean', 'integer', 'string'"
+    )
+
+
+def test_lists_deeper_than_the_stack_are_refused() -> None:
+    deep: list[object] = []
+    for _ in range(200_000):
+        deep = [deep]
+    with pytest.raises(SpecError) as caught:
+        check({"seen": deep}, JSON_SCHEMA)
+    assert str(caught.value) == "the file: lists within lists without end"
+
+
+def test_a_schema_elsewhere_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[object] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *each, **_: fetched.append(each))
+    monkeypatch.setattr(validating, "schema_text", lambda _: '{"$ref": "http://localhost:9/schema.json"}')
+    with pytest.raises(Unresolvable):
+        check({}, "elsewhere.schema.json")
+    assert fetched == []
 
 
 HOSTILE = [

@@ -92,18 +92,17 @@ def test_lockstep(conformance: Session, world: tuple[Era, Scenario]) -> None:
     from oom_conformance.oracle import oracle_of
 
     oracle = oracle_of(era, scenario)
-    machine = state_machine(oracle, conformance.make)
     try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
+        with conformance.limited() as make:
+            machine = state_machine(oracle, make)
+            chosen_settings = settings(
                 machine.TestCase.settings,
                 max_examples=conformance.examples,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
-            ),
-        )
+            )
+            run_state_machine_as_test(machine, settings=chosen_settings)
     except Nonconforming as found:
         if conformance.emit is not None and not conformance.emit.exists():
             conformance.emit.write_text(to_pytest(found.divergence, conformance.name or "reference", oracle), "utf-8")
@@ -120,7 +119,8 @@ def test_race(conformance: Session, race: tuple[str, Era, Scenario]) -> None:
 
     schedule = violated(era, scenario)[name]
     try:
-        pair = replay(oracle_of(era, scenario), conformance.make(), schedule)
+        with conformance.limited() as make:
+            pair = replay(oracle_of(era, scenario), make(), schedule)
     except Divergence as divergence:
         pytest.fail(str(divergence), pytrace=False)
     assert name in pair.broken
