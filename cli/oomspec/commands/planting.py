@@ -61,12 +61,10 @@ def planted(eras: tuple[str, ...], names: tuple[str, ...], jobs: int, as_json: b
         for result in _each(check, chosen, jobs):
             results.append(result)
             progress(len(results), len(chosen), result.plant.id)
-    results.sort(key=lambda each: chosen.index(each.plant))
-    for each in results:
-        if as_json:
-            json_line(_caught(each))
-        elif verbose or each.missing:
-            _print_caught(each)
+            if as_json:
+                json_line(_caught(result))
+            elif verbose or result.missing:
+                _print_caught(result)
     if not as_json:
         good = sum(not each.missing for each in results)
         races = sum(len(each.plant.properties) for each in results)
@@ -134,23 +132,7 @@ def slips(text: str, jobs: int, as_json: bool, verbose: bool) -> int:
         for verdict in _each(_try_slip, ids, jobs):
             verdicts.append(verdict)
             progress(len(verdicts), len(ids), verdict.slip)
-    verdicts.sort(key=lambda each: ids.index(each.slip))
-    for each in verdicts:
-        reason = None if each.noticed_by else reasons().get(each.slip)
-        if as_json:
-            json_line(
-                {
-                    "schema": 1,
-                    "slip": each.slip,
-                    "noticed_by": each.noticed_by or None,
-                    "reason": reason,
-                    "seconds": round(each.seconds, 3),
-                }
-            )
-        elif each.noticed_by and verbose:
-            click.echo(f"+ {each.slip}: {each.noticed_by}")
-        elif not each.noticed_by:
-            click.echo(f"{'=' if reason else 'X'} {each.slip}: {reason or 'survives, and nobody has said why'}")
+            _print_slip(verdict, reasons().get(verdict.slip), as_json=as_json, verbose=verbose)
     late = [slip for slip in outdated(verdicts) if slip in ids or not text]
     left = unexplained(verdicts)
     if not as_json:
@@ -162,6 +144,24 @@ def slips(text: str, jobs: int, as_json: bool, verbose: bool) -> int:
             f"reason, {len(left)} without one"
         )
     return 1 if left or late else 0
+
+
+def _print_slip(verdict: Verdict, reason: str | None, *, as_json: bool, verbose: bool) -> None:
+    """Told at once: who breaks a long run off keeps what was found."""
+    if as_json:
+        json_line(
+            {
+                "schema": 1,
+                "slip": verdict.slip,
+                "noticed_by": verdict.noticed_by or None,
+                "reason": None if verdict.noticed_by else reason,
+                "seconds": round(verdict.seconds, 3),
+            }
+        )
+    elif verdict.noticed_by and verbose:
+        click.echo(f"+ {verdict.slip}: {verdict.noticed_by}")
+    elif not verdict.noticed_by:
+        click.echo(f"{'=' if reason else 'X'} {verdict.slip}: {reason or 'survives, and nobody has said why'}")
 
 
 def _try_slip(name: str) -> Verdict:

@@ -8,6 +8,7 @@ form of each function an era has. It shares names with the specification, and no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from oom_conformance.interface import Capabilities, Value
@@ -23,6 +24,17 @@ class Reference:
     def __init__(self, releases: Mapping[str, Release] | None = None) -> None:
         """``releases``: other forms of functions than the eras have, by the era's id."""
         self.releases = RELEASES if releases is None else releases
+        self.machine: Machine | None = None
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # of a thread that is gone, or of an interpreter that ends
+            self.close()
+
+    def close(self) -> None:
+        """End the run, and free what it holds."""
+        if self.machine is not None:
+            self.machine.close()
+            self.machine = None
 
     def capabilities(self) -> Capabilities:
         """Every era, scenario and observable."""
@@ -35,6 +47,7 @@ class Reference:
         """
         if era not in self.releases:
             raise LookupError(f"no release {era!r}; there are {', '.join(self.releases)}")
+        self.close()
         self.machine = Machine()
         self.kernel, bodies = boot(self.machine, self.releases[era], world)
         for name, body in bodies:
@@ -43,11 +56,11 @@ class Reference:
 
     def runnable(self) -> Sequence[str]:
         """What each thread of control may do next."""
-        return self.machine.runnable()
+        return self._running.runnable()
 
     def run(self, action: str) -> None:
         """One atomic section of the thread that offers the action."""
-        self.machine.run(action)
+        self._running.run(action)
 
     def observe(self) -> Sequence[Value]:
         """Every observable."""
@@ -55,7 +68,13 @@ class Reference:
 
     def reports(self) -> Sequence[str]:
         """What the kernel's own checks have found since the last reset."""
-        return tuple(self.machine.reports)
+        return tuple(self._running.reports)
+
+    @property
+    def _running(self) -> Machine:
+        if self.machine is None:
+            raise LookupError("there is no run: reset first")
+        return self.machine
 
 
 __all__ = ["Reference"]
