@@ -30,7 +30,7 @@ from oom_spec.language import SpecError
 from oom_spec.scenarios import find_scenario
 
 FEW = 8
-RUNS = 30
+RUNS = 60
 """Random runs per instance: a few in every instance first, then more."""
 LONGEST = 160
 """Steps of such a run at most."""
@@ -71,6 +71,9 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("E14", "frozen"),
     ("E13", "frozen"),
     ("E4", "core-dump"),
+    ("E4", "oom-group"),
+    ("E5", "foreign-user"),
+    ("E5", "voluntary"),
     ("E5", "notifiers"),
     ("E7", "blockable-notifiers"),
     ("E8", "blockable-notifiers"),
@@ -81,6 +84,7 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("E4b", "file-fault"),
     ("E4b", "fault-around"),
     ("E11b", "kthread-fault"),
+    ("E9", "mrelease"),
     ("E9", "mrelease-unmarked"),
     ("E10", "mrelease-unmarked"),
     ("E9", "mrelease-mlocked"),
@@ -119,6 +123,7 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("hocko-2017-07-24", "memory-kinds"),
     ("strawman-lock-before-unmap", "ksmd"),
     ("hocko-2017-08-10", "foreign-user"),
+    ("hocko-2017-08-10", "voluntary"),
     ("arcangeli-first", "foreign-user"),
     ("arcangeli-first-no-oom-lock", "foreign-writer"),
     ("fault-leave-retry", "kthread-fault"),
