@@ -126,7 +126,6 @@ class Lockstep:
         self._seen = implementation.observe
         self._offered = implementation.runnable
         self._reports: Callable[[], Sequence[str]] | None = getattr(implementation, "reports", None)
-        self.pairs: set[tuple[int, int]] | None = None
 
     # -- a run -------------------------------------------------------------------------------
 
@@ -140,7 +139,10 @@ class Lockstep:
         self.node = self.oracle.cold
         try:
             names = tuple(self.implementation.reset(self.asked_for, self.world))
-        except Exception as problem:  # whatever an implementation raises is its own fault, and reported as such
+        except (
+            Exception,
+            SystemExit,
+        ) as problem:  # whatever it raises is its own fault
             raise self._crashed("reset", problem) from problem
         if self._observe is None or names != self.names:
             self._look_at(names)
@@ -158,7 +160,7 @@ class Lockstep:
         self.schedule.append(action)
         try:
             self._run(action)
-        except Exception as problem:  # as above
+        except (Exception, SystemExit) as problem:  # as above
             raise self._crashed(f"run {action}", problem) from problem
         node = before.known.get(action)
         if node is None:
@@ -168,7 +170,10 @@ class Lockstep:
             self._note(before, action, node)
         self._compare(node)
         if self._reports is not None and not self.broken:
-            reports = tuple(self._reports())
+            try:
+                reports = tuple(map(str, self._reports()))
+            except (Exception, SystemExit) as problem:  # as above
+                raise self._crashed("reports", problem) from problem
             if reports:
                 raise self._divergence(Kind.REPORT, message="; ".join(reports))
         return node
@@ -180,14 +185,15 @@ class Lockstep:
     def _compare(self, node: Node) -> None:
         try:
             seen = tuple(self._seen())
-            offered = self._offered()
-        except Exception as problem:  # as above
+            names = frozenset(self._offered())
+        except (Exception, SystemExit) as problem:  # as above
             raise self._crashed("observe", problem) from problem
         expected = node.seen if self._observe is True else self._observe(node.state)
         if seen != expected:
             raise self._differs(expected, seen)
-        names = frozenset(offered)
         if names != node.names and not self.oracle.has_ended(node):
+            if not all(isinstance(each, str) for each in names):
+                raise self._crashed("runnable", ImplementationError("gives something else than names of actions"))
             raise self._offers(node, names)
 
     # -- what is looked at -------------------------------------------------------------------
@@ -218,7 +224,7 @@ class Lockstep:
         schedule = tuple(self.schedule)
         return Divergence(kind, oracle.era.id, oracle.scenario.id, schedule, broken=tuple(self.broken), **facts)
 
-    def _crashed(self, call: str, problem: Exception) -> Divergence:
+    def _crashed(self, call: str, problem: BaseException) -> Divergence:
         what = str(problem) if isinstance(problem, ImplementationError) else f"{type(problem).__name__}: {problem}"
         return self._divergence(Kind.BROKEN, message=f"{call}: {what}")
 

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from oom_conformance.interface import Value
 from oom_conformance.observables import Observation, observer
 from oom_spec.applicability import why_not
 from oom_spec.exploring import Exploration
@@ -184,9 +183,4 @@ def oracle_of(era: Era, scenario: Scenario) -> Oracle:
     return found
 
 
-def observed(names: Sequence[str], values: Sequence[Value]) -> dict[str, Value]:
-    """Values by name."""
-    return dict(zip(names, values, strict=True))
-
-
-__all__ = ["Node", "Oracle", "observed", "oracle_of"]
+__all__ = ["Node", "Oracle", "oracle_of"]

@@ -8,7 +8,6 @@ repaired era, and name the era whose behaviour is back and the property that it 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import attrs
 
@@ -114,10 +113,4 @@ def check(plant: Plant) -> Caught:
     return Caught(plant, None, time.monotonic() - started)
 
 
-def summary(results: Sequence[Caught]) -> str:
-    """``96 of 97 planted races caught and named``"""
-    good = sum(not each.missing for each in results)
-    return f"{good} of {len(results)} planted races caught and named"
-
-
-__all__ = ["Caught", "Plant", "check", "plants", "summary"]
+__all__ = ["Caught", "Plant", "check", "plants"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ class Session:
     emit: Path | None
     limit: float
     """Seconds after which a test's implementation counts as hanging."""
-    results: list[dict[str, Any]] = attrs.field(factory=list)
+    emitted: bool = False
+    """A failing run was written already."""
     started: float = attrs.field(factory=time.time)
 
     def lacks(self, era: str, scenario: str) -> str:
@@ -103,9 +105,14 @@ class Session:
             with time_limit(self.limit):
                 yield watched
         except OutOfTime:
-            last = made[-1]
-            lines = [f"    {number:3} {action}" for number, action in enumerate(last.schedule, 1)]
-            what = f"no answer within {self.limit:g} s to {last.call or 'the last of these steps'}"
+            schedule = made[-1].schedule if made else []
+            lines = [f"    {number:3} {action}" for number, action in enumerate(schedule, 1)]
+            if not made:
+                what = f"the implementation was not made within {self.limit:g} s"
+            elif made[-1].at_work:
+                what = f"no answer within {self.limit:g} s to {made[-1].call or 'the last of these steps'}"
+            else:
+                what = f"out of time after {self.limit:g} s: raise --limit, or ask for fewer --examples"
             pytest.fail("\n".join([what, *lines]), pytrace=False)
         finally:
             for each in made:
@@ -113,6 +120,8 @@ class Session:
 
 
 _SESSION: pytest.StashKey[Session] = pytest.StashKey()
+_RESULTS: list[dict[str, Any]] = []
+"""What came of each test of the suite in this run of pytest."""
 _LISTS: pytest.StashKey[dict[str, list[tuple[str, str]]]] = pytest.StashKey()
 
 
@@ -121,10 +130,38 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     lists = {}
+    _RESULTS.clear()
+    _check_options(config)
     for option in ("skips", "xfails"):
         given = config.getoption(f"--{option}")
         lists[option] = _read_list(Path(given)) if given else []
     config.stash[_LISTS] = lists
+
+
+def _check_options(config: pytest.Config) -> None:
+    if config.getoption("--examples") < 1:
+        raise pytest.UsageError(f"--examples {config.getoption('--examples')}: at least 1")
+    if config.getoption("--limit") <= 0:
+        raise pytest.UsageError(f"--limit {config.getoption('--limit'):g}: more than 0 seconds")
+    for option in ("--conformance-report", "--emit-test"):
+        given = config.getoption(option)
+        if given and not Path(given).absolute().parent.is_dir():
+            raise pytest.UsageError(f"{option} {given}: there is no such folder")
+    names = {option: chosen(config, option) for option in ("--era", "--scenario", "--conformance-property")}
+    if not any(names.values()):
+        return
+    from oom_spec.eras import find_era
+    from oom_spec.language import SpecError
+    from oom_spec.properties import find_properties
+    from oom_spec.scenarios import find_scenario
+
+    find: dict[str, Callable[[str], object]] = {"--era": find_era, "--scenario": find_scenario}
+    try:
+        for option, several in names.items():
+            for name in several:
+                find.get(option, find_properties)(name)
+    except SpecError as problem:
+        raise pytest.UsageError(str(problem)) from None
 
 
 def _read_list(path: Path) -> list[tuple[str, str]]:
@@ -147,24 +184,26 @@ def session_of(config: pytest.Config) -> Session:
     Raises `pytest.UsageError` where the implementation cannot be made.
     """
     if _SESSION not in config.stash:
-        from oom_conformance.interface import find_implementation
+        from oom_conformance.interface import REFERENCE, VARIABLE, Capabilities, find_implementation
         from oom_spec.language import SpecError
 
-        name = config.getoption("--implementation")
+        name = config.getoption("--implementation") or os.environ.get(VARIABLE) or REFERENCE
         try:
             make = find_implementation(name)
             capabilities = make().capabilities()
         except SpecError as problem:
             raise pytest.UsageError(str(problem)) from None
-        except Exception as problem:  # noqa: BLE001 - an implementation may raise anything
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - an implementation may raise anything
             raise pytest.UsageError(f"the implementation cannot be asked for its capabilities: {problem}") from None
+        if not isinstance(capabilities, Capabilities):
+            raise pytest.UsageError(f"the implementation's capabilities are {capabilities!r}, not a Capabilities")
         emit = config.getoption("--emit-test")
         config.stash[_SESSION] = Session(
             make,
             capabilities,
             bool(config.getini("strict")),
             config.getoption("--examples"),
-            name or "",
+            name,
             Path(emit) if emit else None,
             config.getoption("--limit"),
         )
@@ -188,19 +227,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Raises `pytest.UsageError` where there is no such implementation, or a line of a file fits no test.
     """
-    if any(item.get_closest_marker("era") is not None for item in items):
+    if any(map(_is_ours, items)):
         session_of(config)
+    narrowed = any(config.getoption(option) for option in ("--era", "--scenario", "--conformance-property"))
     lists = config.stash[_LISTS]
     for option, entries in lists.items():
         for pattern, reason in entries:
             fitting = [item for item in items if _fits(item.name, pattern)]
-            if not fitting:
+            if not fitting and not narrowed:
                 raise pytest.UsageError(f"--{option}: no test is called {pattern}: take the line out, or mend it")
             mark = (
                 pytest.mark.skip(reason=reason) if option == "skips" else pytest.mark.xfail(reason=reason, strict=True)
             )
             for item in fitting:
                 item.add_marker(mark)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    """A test of the suite; other projects may have markers of the same names."""
+    return "conformance" in getattr(item, "fixturenames", ())
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -212,30 +257,44 @@ def _fits(name: str, pattern: str) -> bool:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Note what came of a test of the suite."""
     report: pytest.TestReport = yield
-    session = item.config.stash.get(_SESSION, None)
-    if session is None or item.get_closest_marker("era") is None:
+    if not _is_ours(item):
         return report
     if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
         names = {name: item.get_closest_marker(name) for name in ("era", "scenario", "conformance_property")}
-        session.results.append(
-            {
-                "test": item.name,
-                **{name.removeprefix("conformance_"): mark.args[0] for name, mark in names.items() if mark is not None},
-                "outcome": _outcome(report),
-                "seconds": round(report.duration, 3),
-                "why": _why(report, call),
-            }
-        )
+        # plain data, which travels with the report where tests run in several processes
+        found = {
+            "test": item.name,
+            **{name.removeprefix("conformance_"): mark.args[0] for name, mark in names.items() if mark is not None},
+            "outcome": _outcome(report),
+            "seconds": round(report.duration, 3),
+            "why": _why(report, call),
+        }
+        vars(report)["conformance"] = found
     return report
 
 
+@pytest.hookimpl
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what came of a test, wherever it ran."""
+    found = getattr(report, "conformance", None)
+    if found is not None:
+        _RESULTS.append(found)
+
+
+UNEXPECTED = "[XPASS(strict)]"
+
+
 def _outcome(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, str) and report.longrepr.startswith(UNEXPECTED):
+        return "unexpected pass"
     if hasattr(report, "wasxfail"):
-        return "expected failure" if report.outcome == "skipped" else "unexpected pass"
+        return "expected failure"
     return report.outcome
 
 
 def _why(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
+    if isinstance(report.longrepr, str) and report.longrepr.startswith(UNEXPECTED):
+        return report.longrepr
     if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     return str(call.excinfo.value) if call.excinfo is not None else ""
@@ -244,11 +303,11 @@ def _why(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the JSON report, if one was asked for."""
     given = session.config.getoption("--conformance-report")
-    run = session.config.stash.get(_SESSION, None)
-    if not given or run is None:
+    if not given or not _RESULTS or hasattr(session.config, "workerinput"):
         return
+    run = session_of(session.config)
     counts: dict[str, int] = {}
-    for result in run.results:
+    for result in _RESULTS:
         counts[result["outcome"]] = counts.get(result["outcome"], 0) + 1
     able = run.capabilities
     Path(given).write_text(
@@ -260,7 +319,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 "examples": run.examples,
                 "seconds": round(time.time() - run.started, 3),
                 "counts": counts,
-                "tests": run.results,
+                "tests": _RESULTS,
             },
             indent=1,
         )

@@ -271,6 +271,8 @@ class Watched:
         self.inner = inner
         self.schedule: list[str] = []
         self.call = "the start"
+        self.at_work = True
+        """Inside a call of `reset` or `run`, or not made yet."""
         self.capabilities = inner.capabilities
         self.runnable = inner.runnable
         self.observe = inner.observe
@@ -284,14 +286,18 @@ class Watched:
         """Pass it on, and begin a new schedule."""
         self.schedule = []
         self.call = "reset"
+        self.at_work = True
         names = self.inner.reset(era, world)
+        self.at_work = False
         self.call = ""
         return names
 
     def run(self, action: str) -> None:
         """Pass it on, and note it."""
         self.schedule.append(action)
+        self.at_work = True
         self._run(action)
+        self.at_work = False
 
     def close(self) -> None:
         """Let go of what it holds, where it knows how to; harmless when done again."""

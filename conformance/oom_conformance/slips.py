@@ -23,6 +23,7 @@ from oom_conformance.reference import (
     exit_mmap,
     faults,
     fork,
+    kernel,
     mrelease,
     objects,
     oom_kill,
@@ -41,6 +42,7 @@ MODULES: tuple[ModuleType, ...] = (
     fork,
     others,
     objects,
+    kernel,
 )
 CHECKS = ("report", "touch", "walk")
 """Calls of the machine's own checks: they say nothing while nothing is wrong, so leaving them out is no slip."""
@@ -89,7 +91,8 @@ def functions() -> list[tuple[str, FunctionType]]:
             elif inspect.isclass(value):
                 found += [
                     (f"{short}.{name}.{method}", function)
-                    for method, function in vars(value).items()
+                    for method, each in vars(value).items()
+                    for function in [each.fget if isinstance(each, property) else each]
                     if isinstance(function, FunctionType) and not method.startswith("__") and method not in CHECKS
                 ]
     return found
@@ -108,6 +111,7 @@ def slips_of(name: str, function: FunctionType) -> list[Slip]:
     source = ast.unparse(tree)
     line_of = [getattr(node, "lineno", 1) for node in ast.walk(tree)]
     found: list[Slip] = []
+    ids: set[str] = set()
     for number in range(sum(1 for _ in ast.walk(tree))):
         for variant in range(3):
             changed = ast.parse(source)
@@ -117,7 +121,11 @@ def slips_of(name: str, function: FunctionType) -> list[Slip]:
                 break
             code = _compiled(changed, function)
             if code is not None:
-                found.append(Slip(name, line_of[number], what, code, function))
+                slip = Slip(name, line_of[number], what, code, function)
+                if slip.id in ids:
+                    slip = attrs.evolve(slip, what=f"{what} (again)")
+                ids.add(slip.id)
+                found.append(slip)
     return found
 
 
@@ -283,4 +291,4 @@ _OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.NotIn: ast.In,
 }
 
-__all__ = ["CHECKS", "Slip", "functions", "slips", "slips_of"]
+__all__ = ["CHECKS", "Slip", "functions", "noted", "slips", "slips_of"]

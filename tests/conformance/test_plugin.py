@@ -133,15 +133,19 @@ def test_an_implementation_that_hangs_fails_with_its_schedule(run: Run) -> None:
 def test_lists_of_skips_and_expected_failures_are_kept_to(run: Run, tmp_path: Path) -> None:
     (tmp_path / "xfails").write_text("test_lockstep[E6-*]  # has the code of v4.14\n")
     (tmp_path / "skips").write_text("# races later\n\ntest_race[*]\n")
-    chosen = ("--era", "E6", "--scenario", "single", "--implementation", "limited:Old")
+    chosen = ("--era", "E6", "--scenario", "stuck", "--implementation", "limited:Old", "--examples", "10")
     done = run(*chosen, "--xfails", "xfails", "--skips", "skips")
     assert done.returncode == 0, done.stdout
     assert "has the code of v4.14" in done.stdout
     assert "listed in skips" in done.stdout
-    repaired = run("--era", "E6", "--scenario", "single", "--xfails", "xfails")
+    repaired = run("--era", "E6", "--scenario", "stuck", "--xfails", "xfails", "--conformance-report", "report.json")
     assert repaired.returncode == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["tests"][0]["outcome"] == "unexpected pass"
+    assert report["implementation"]["chosen"] == "reference"
     (tmp_path / "skips").write_text("test_lockstep[E99-single]\n")
-    unknown = run(*chosen, "--skips", "skips")
+    assert run(*chosen, "--skips", "skips", "-k", "test_lockstep").returncode == 1  # narrowed: it may fit elsewhere
+    unknown = run("--collect-only", "--skips", "skips")
     assert unknown.returncode == 4
     assert "ERROR: --skips: no test is called test_lockstep[E99-single]" in unknown.stdout + unknown.stderr
 
@@ -153,6 +157,11 @@ def test_lists_of_skips_and_expected_failures_are_kept_to(run: Run, tmp_path: Pa
         (("--implementation", "nothing"), "unknown implementation 'nothing'"),
         (("--implementation", "limited:Broken"), "cannot be asked for its capabilities: no licence"),
         (("--skips", "nowhere"), "nowhere cannot be read"),
+        (("--examples", "0"), "--examples 0: at least 1"),
+        (("--limit", "-1"), "--limit -1: more than 0 seconds"),
+        (("--scenario", "stick"), "unknown scenario 'stick'; did you mean 'stuck'?"),
+        (("--conformance-property", "ZZ9"), "unknown property 'ZZ9'"),
+        (("--emit-test", "nowhere/test_it.py"), "--emit-test nowhere/test_it.py: there is no such folder"),
     ],
 )
 def test_a_mistake_is_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -161,6 +170,20 @@ def test_a_mistake_is_one_line(run: Run, arguments: tuple[str, ...], message: st
     lines = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
     assert len(lines) == 1
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_marker_of_another_project_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("import pytest\n\n@pytest.mark.era\ndef test_other():\n    pass\n")
+    done = run("test_other.py", "--era", "E6", "--scenario", "stuck", "-k", "other")
+    assert done.returncode == 0, done.stdout
+
+
+def test_tests_in_several_processes_give_one_report(run: Run, tmp_path: Path) -> None:
+    done = run("--era", "E6", "--scenario", "stuck", "--conformance-report", "report.json", "-n", "2")
+    assert done.returncode == 0, done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(report["tests"]) > 1
+    assert len({test["test"] for test in report["tests"]}) == len(report["tests"])
 
 
 def test_the_environment_names_an_implementation(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

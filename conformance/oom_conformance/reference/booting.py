@@ -121,7 +121,6 @@ def _boot_users(
             bodies.append((forker.name, _of(fork.dup_mm, kernel, forker)))
     for each in by_kind.get("Walker", []):
         walker = Walker(each["name"], kernel.mms[each["mm"]], bool(each.get("swapoff")))
-        kernel.walkers.append(walker)
         if release.fork_recovery:
             bodies.append((walker.name, _of(fork.swapoff if walker.swapoff else fork.uprobes, kernel, walker)))
 

@@ -15,7 +15,7 @@ def dup_mm(kernel: Kernel, context: Context, fork: Forker) -> None:
     release = kernel.release
     outer, at = Frame(context, "fork.dup_mm", fork.name), Frame(context, DUP, fork.name)
     outer.step("mmap_write_lock_nested")
-    child.mmget()
+    child.mm_users = 1
     child.mmap_sem.take_write(fork.name)
     while (
         at.choose([("copy_page_range", "", lambda: child.reapable < child.most_pages), ("vm_area_dup", "fails", None)])

@@ -169,7 +169,6 @@ class Kernel:
         self.callers: list[Caller] = []
         self.faults: list[Faulter] = []
         self.forkers: list[Forker] = []
-        self.walkers: list[Walker] = []
         self.reaper_name = ""
         self.job: Task | None = None
         """What the reaper works on."""

@@ -6,9 +6,6 @@ does not hold, or drops a count below 0, leaves a report on the machine and goes
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import attrs
 
 from oom_conformance.reference.machine import Frame, Machine
@@ -168,8 +165,8 @@ class Mm:
 
     def mmget(self) -> None:
         """atomic_inc(mm_users)."""
-        if self.mm_users <= 0 and self.mm_count <= 0:
-            self.machine.report(f"{self.name}: mmget of a freed mm_struct")
+        if self.mm_users <= 0:
+            self.machine.report(f"{self.name}: mmget of an mm without users")
         self.mm_users += 1
 
     def drop_user(self) -> bool:
@@ -333,7 +330,5 @@ class ReaperList:
             return
         task.next = None
 
-
-Body = Callable[..., Any]
 
 __all__ = ["Mm", "Mutex", "Process", "ReaperList", "RwSem", "Task"]

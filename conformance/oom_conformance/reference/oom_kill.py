@@ -26,8 +26,6 @@ def allocator(kernel: Kernel, context: Context, killer: Killer) -> None:
             found = at.choose([("get_page_from_freelist", each, None) for each in ("succeeds", "fails")])
             if found == "get_page_from_freelist[fails]":
                 out_of_memory(kernel, context, killer)
-        if kernel.machine.halted != "RUNNING":
-            return
         at.step("mutex_unlock(oom_lock)")
         kernel.oom_lock.unlock(killer.name)
 
@@ -150,26 +148,22 @@ def select_bad_process(kernel: Kernel, context: Context, killer: Killer) -> Task
                 return task
         return None
 
+    # whom the walk comes to is looked up when the step is taken, not when it is offered
+    coming: list[Task | None] = [None]
+
     def next_thing() -> tuple[str, ...]:
-        task = upcoming()
+        coming[0] = task = upcoming()
         if task is not None:
             return evaluate(task)
         if killer.chosen is not None:
             chosen = Frame(context, "killer.select_bad_process", killer.name, killer.chosen.name)
             return (chosen.name("oom_kill_process"),)
-        return (
-            ends.name("select_bad_process", "nobody, memcg") if killer.memcg else ends.name("panic", "nobody to kill"),
-        )
+        if killer.memcg:
+            return (ends.name("select_bad_process", "nobody, memcg"),)
+        return (ends.name("panic", "nobody to kill"),)
 
     while True:
-        # whom the walk comes to is looked up when the step is taken, not when it is offered
-        coming: list[Task | None] = []
-
-        def offer(coming: list[Task | None] = coming) -> tuple[str, ...]:
-            coming[:] = [upcoming()]
-            return next_thing()
-
-        action = context.pause(offer)
+        action = context.pause(next_thing)
         task = coming[0]
         if task is None:
             break
@@ -340,7 +334,8 @@ def mark_dying(kernel: Kernel, context: Context, killer: Killer, task: Task) -> 
     release.mark_oom_victim(kernel, context, killer, task, "dying")
     release.queue_dying(kernel, context, killer, task)
     Frame(context, "killer.oom_kill_process", killer.name, task.name).step("task_unlock", "dying")
-    task.task_lock = ""
+    if task.task_lock == killer.name:  # current is marked without its task_lock, which somebody else may hold
+        task.task_lock = ""
     killer.victim = None
 
 

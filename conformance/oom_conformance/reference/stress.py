@@ -88,6 +88,7 @@ class ThreadedMachine(Machine):
             raise _Over
         action = self._random.choice(offers)
         self.events.append(action)
+        context.pending = ()  # what a thread offers whose body returns now
         return action
 
 
@@ -101,6 +102,8 @@ class Stream:
     """What could be observed at its end."""
     reports: tuple[str, ...]
     """What the kernel's own checks found."""
+    offered: frozenset[str]
+    """What its threads offered at the end."""
 
 
 def stress(
@@ -130,28 +133,42 @@ def stress(
         thread.join()
     if machine.failure is not None:
         raise machine.failure
-    return Stream(tuple(machine.events), names_of(kernel), values_of(kernel), tuple(machine.reports))
+    running = machine.halted == "RUNNING"
+    offered = frozenset(name for each in machine.contexts for name in each.offers()) if running else frozenset()
+    return Stream(tuple(machine.events), names_of(kernel), values_of(kernel), tuple(machine.reports), offered)
 
 
-def check(oracle: Oracle, stream: Stream) -> None:
-    """Whether the specification allows the stream, and sees the same at its end, or up to the scenario's end.
+def check(oracle: Oracle, stream: Stream) -> int:
+    """Whether the specification allows the stream, and sees and offers the same at its end.
 
-    Raises `Divergence`.
+    Gives how many events were compared: nothing is said beyond a scenario's end. Raises `Divergence`.
     """
     node = oracle.cold
+    broken: list[str] = []
+
+    def parts(kind: Kind, number: int, **facts: Any) -> Divergence:
+        return Divergence(kind, oracle.era.id, oracle.scenario.id, stream.events[:number], **facts)
+
     for number, action in enumerate(stream.events):
         if oracle.has_ended(node):
-            return
+            return number
         if action not in node.names:
-            before = stream.events[:number]
-            reason = oracle.why_not(node, action)
-            raise Divergence(Kind.FORBIDDEN, oracle.era.id, oracle.scenario.id, before, (action,), (reason,))
+            raise parts(Kind.FORBIDDEN, number, actions=(action,), reasons=(oracle.why_not(node, action),))
+        broken += oracle.broken_by(node, action)
         node = oracle.after(node, action)
+        broken += node.broken
+    whole = len(stream.events)
     seen = dict(zip(stream.names, stream.values, strict=True))
     pairs = zip(oracle.names, node.seen, strict=True)
     differences = tuple(Difference(name, value, seen[name]) for name, value in pairs if value != seen[name])
     if differences:
-        raise Divergence(Kind.OBSERVATION, oracle.era.id, oracle.scenario.id, stream.events, differences=differences)
+        raise parts(Kind.OBSERVATION, whole, differences=differences)
+    if stream.reports and not broken:
+        raise parts(Kind.REPORT, whole, message="; ".join(stream.reports))
+    if not oracle.has_ended(node) and stream.offered != node.names:
+        extra, missing = sorted(stream.offered - node.names), sorted(node.names - stream.offered)
+        raise parts(Kind.FORBIDDEN if extra else Kind.MISSING, whole, actions=tuple(extra or missing))
+    return whole
 
 
 __all__ = ["Stream", "ThreadedMachine", "check", "stress"]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from oom_conformance.plugin import Session, chosen
 from oom_spec.applicability import irrelevant
 from oom_spec.eras import all_eras, find_era
-from oom_spec.language import Era, Scenario, SpecError
+from oom_spec.language import Era, Scenario
 from oom_spec.manifest import load
-from oom_spec.properties import PROPERTIES
+from oom_spec.properties import PROPERTIES, find_properties
 from oom_spec.scenarios import SCENARIOS, find_scenario
 from oom_spec.verdicts import Word
+
+if TYPE_CHECKING:
+    from oom_conformance.lockstep import Divergence
+    from oom_conformance.oracle import Oracle
 
 GRAPH = frozenset(each.id for each in PROPERTIES if each.graph is not None)
 """Questions about the whole graph: no run can show them."""
@@ -21,11 +26,8 @@ GRAPH = frozenset(each.id for each in PROPERTIES if each.graph is not None)
 
 def pairs(config: pytest.Config) -> Iterator[tuple[Era, Scenario]]:
     """Every era and scenario that was asked for and says something."""
-    try:
-        eras = [find_era(name) for name in chosen(config, "--era")] or list(all_eras())
-        scenarios = [find_scenario(name) for name in chosen(config, "--scenario")]
-    except SpecError as problem:
-        raise pytest.UsageError(str(problem)) from None
+    eras = [find_era(name) for name in chosen(config, "--era")] or list(all_eras())
+    scenarios = [find_scenario(name) for name in chosen(config, "--scenario")]
     for era in eras:
         for scenario in scenarios or [each for each in SCENARIOS if not each.slow]:
             if not irrelevant(era, scenario):
@@ -35,7 +37,7 @@ def pairs(config: pytest.Config) -> Iterator[tuple[Era, Scenario]]:
 def races(config: pytest.Config) -> Iterator[tuple[str, Era, Scenario]]:
     """Every race of the matrix, once per era: in the scenario in which its run is shortest."""
     cells, _ = load()
-    wanted = chosen(config, "--conformance-property")
+    wanted = {each.id for name in chosen(config, "--conformance-property") for each in find_properties(name)}
     asked: dict[str, list[str]] = {}
     for era, scenario in pairs(config):
         asked.setdefault(era.id, []).append(scenario.id)
@@ -80,6 +82,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+def emit(conformance: Session, divergence: Divergence, oracle: Oracle) -> None:
+    """Write the first failing run as a test of its own, if that was asked for."""
+    from oom_conformance.emitting import to_pytest
+
+    if conformance.emit is not None and not conformance.emitted:
+        conformance.emitted = True
+        conformance.emit.write_text(to_pytest(divergence, conformance.name, oracle), "utf-8")
+
+
 def test_lockstep(conformance: Session, world: tuple[Era, Scenario]) -> None:
     """After each action of random runs the implementation offers and shows what the specification does."""
     era, scenario = world
@@ -87,7 +98,6 @@ def test_lockstep(conformance: Session, world: tuple[Era, Scenario]) -> None:
     from hypothesis import HealthCheck, settings
     from hypothesis.stateful import run_state_machine_as_test
 
-    from oom_conformance.emitting import to_pytest
     from oom_conformance.machine import Nonconforming, state_machine
     from oom_conformance.oracle import oracle_of
 
@@ -104,8 +114,7 @@ def test_lockstep(conformance: Session, world: tuple[Era, Scenario]) -> None:
             )
             run_state_machine_as_test(machine, settings=chosen_settings)
     except Nonconforming as found:
-        if conformance.emit is not None and not conformance.emit.exists():
-            conformance.emit.write_text(to_pytest(found.divergence, conformance.name or "reference", oracle), "utf-8")
+        emit(conformance, found.divergence, oracle)
         raise
 
 
@@ -115,12 +124,15 @@ def test_race(conformance: Session, race: tuple[str, Era, Scenario]) -> None:
     conformance.require(era.id, scenario.id)
     from oom_conformance.diagnosing import violated
     from oom_conformance.lockstep import Divergence, replay
+    from oom_conformance.machine import report
     from oom_conformance.oracle import oracle_of
 
     schedule = violated(era, scenario)[name]
+    oracle = oracle_of(era, scenario)
     try:
         with conformance.limited() as make:
-            pair = replay(oracle_of(era, scenario), make(), schedule)
+            pair = replay(oracle, make(), schedule)
     except Divergence as divergence:
-        pytest.fail(str(divergence), pytrace=False)
+        emit(conformance, divergence, oracle)
+        pytest.fail(report(oracle, divergence, "to keep it as a test: --emit-test FILE"), pytrace=False)
     assert name in pair.broken
