@@ -22,7 +22,9 @@ import attrs
 from oom_conformance.lockstep import Divergence, Lockstep
 from oom_conformance.oracle import Oracle, oracle_of
 from oom_conformance.reference import Reference
+from oom_conformance.scheduling import HEADER, POLICIES
 from oom_conformance.slips import Slip, noted
+from oom_conformance.trying import run
 from oom_conformance.walking import walk_everything
 from oom_spec.applicability import irrelevant
 from oom_spec.eras import find_era
@@ -30,7 +32,7 @@ from oom_spec.language import SpecError
 from oom_spec.scenarios import find_scenario
 
 FEW = 8
-RUNS = 60
+RUNS = 30
 """Random runs per instance: a few in every instance first, then more."""
 LONGEST = 160
 """Steps of such a run at most."""
@@ -51,6 +53,7 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("E4", "voluntary-threads"),
     ("E4", "foreign-writer"),
     ("E12", "foreign-user"),
+    ("E12", "blockable-notifiers"),
     ("E4", "ksmd"),
     ("E10", "khugepaged"),
     ("E4", "blocked-aio"),
@@ -119,6 +122,7 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("rientjes-2017-06-14", "foreign-writer"),
     ("tetsuo-2017-06-16", "foreign-writer"),
     ("tetsuo-2017-06-16", "init-shares"),
+    ("tetsuo-2017-06-16", "init-and-sharer"),
     ("tetsuo-2017-06-16", "dying-allocates"),
     ("hocko-2017-07-24", "memory-kinds"),
     ("strawman-lock-before-unmap", "ksmd"),
@@ -174,17 +178,11 @@ def few_runs(oracle: Oracle) -> None:
 def random_runs(oracle: Oracle, runs: int = RUNS) -> None:
     """A fixed number of random runs of the reference. Raises `Divergence`."""
     pair = Lockstep(oracle, Reference())
+    chooser = POLICIES["mixed"](oracle)
     generator = random.Random(0)
     for _ in range(runs):
-        node = pair.start()
-        actor = ""
-        for _ in range(LONGEST):
-            choices = dict(node.by_actor)
-            if not choices:
-                break
-            if actor not in choices or generator.random() < 0.3:
-                actor = generator.choice(tuple(choices))
-            node = pair.step(generator.choice(choices[actor]))
+        chooser.begin(generator.randbytes(HEADER))
+        run(pair, chooser, generator.randbytes(LONGEST))
 
 
 def whole_walk(oracle: Oracle) -> None:

@@ -206,6 +206,21 @@ def _targets(node: ast.Assign | ast.AugAssign) -> list[ast.expr]:
     return node.targets if isinstance(node, ast.Assign) else [node.target]
 
 
+PAUSING = ("step", "wait", "test", "choose", "pause")
+"""Methods at which a thread may be preempted; a function that is given a frame or a context may call one."""
+
+
+def _pauses(node: ast.AST) -> bool:
+    """Whether a thread may be preempted within a statement."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call):
+            method = isinstance(each.func, ast.Attribute) and each.func.attr in PAUSING
+            given = any(isinstance(argument, ast.Name) and argument.id in ("at", "context") for argument in each.args)
+            if method or given:
+                return True
+    return False
+
+
 def _is_check(node: ast.AST) -> bool:
     call = node.value if isinstance(node, ast.Expr) else node
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CHECKS
@@ -259,6 +274,8 @@ class _Change:
                     return True
                 if place + 1 == len(block) or isinstance(block[place + 1], ast.Return | ast.If | ast.While):
                     return False
+                if not (_pauses(self.node) or _pauses(block[place + 1])):
+                    return False  # both are in one atomic section: nobody can tell their order
                 block[place], block[place + 1] = block[place + 1], block[place]
                 return True
         return False

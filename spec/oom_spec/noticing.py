@@ -104,7 +104,8 @@ class Baseline:
         """Whether some state of the original has other successors in ``mutant``, or other events on the way.
 
         ``changed``: ids of the steps that the mutant has in another form. Where the answer is no, the
-        two graphs are the same, whatever the outcomes of the steps are called.
+        two graphs are the same, whatever the outcomes of the steps are called. It is yes, too, where a changed step is
+        taken in more states than before and leads only where another one leads as well.
         """
         groups: dict[tuple[Slot | None, int], tuple[list[str], list[str]]] = {}
         for side, paths in enumerate((self._before(changed), self._after(mutant, changed))):
