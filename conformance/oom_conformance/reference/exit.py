@@ -187,9 +187,7 @@ def khugepaged_exit(context: Context, mm: Mm) -> None:
     if chosen == idle:
         return
     if chosen == waits:
-        sem.waiters.append("khugepaged_exit")
-        at.wait(sem.unheld, "down_write", "wakes")
-        sem.waiters.remove("khugepaged_exit")
+        sem.queue(at, "khugepaged_exit", "down_write")
     sem.take_write("khugepaged_exit")
     at.step("up_write")
     sem.up_write("khugepaged_exit")

@@ -88,10 +88,14 @@ class RwSem:
         """Take it for writing, after queueing for it where somebody holds it."""
         more = f"{outcome}, " if outcome else ""
         if not at.test(self.write_free, call, outcome, f"{more}waits"):
-            self.waiters.append(owner)
-            at.wait(self.unheld, call, f"{more}wakes")
-            self.waiters.remove(owner)
+            self.queue(at, owner, call, f"{more}wakes")
         self.take_write(owner)
+
+    def queue(self, at: Frame, owner: str, call: str, outcome: str = "wakes") -> None:
+        """Wait for it as a writer, who keeps new readers out meanwhile, until nobody holds it."""
+        self.waiters.append(owner)
+        at.wait(self.unheld, call, outcome)
+        self.waiters.remove(owner)
 
     def down_read(self, at: Frame, owner: str, call: str) -> None:
         """Take it for reading, when there is no writer."""

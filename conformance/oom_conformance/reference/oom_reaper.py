@@ -152,6 +152,13 @@ def unmap_page_range(kernel: Kernel, at: Frame, mm: Mm) -> str:
             mm.mlocked -= 1
 
 
+def reap_and_unlock(kernel: Kernel, at: Frame, mm: Mm) -> None:
+    """A pass that nobody can refuse, under mmap_sem, which is given back after it."""
+    set_unstable(kernel, at, mm)
+    unmap_page_range(kernel, at, mm)
+    up_read(kernel, at, mm)
+
+
 # -- the releases ----------------------------------------------------------------------------
 
 
@@ -206,9 +213,7 @@ def v4_14(kernel: Kernel, context: Context, task: Task, mm: Mm) -> bool:
     elif at.test(lambda: mm.oom_skip, "test_bit(MMF_OOM_SKIP)", "set", "clear"):
         up_read(kernel, at, mm, "nothing reaped")
     else:
-        set_unstable(kernel, at, mm)
-        unmap_page_range(kernel, at, mm)
-        up_read(kernel, at, mm)
+        reap_and_unlock(kernel, at, mm)
     unlock_oom(kernel, at, "true")
     return True
 
@@ -271,9 +276,7 @@ def tetsuo_attempt(kernel: Kernel, context: Context, task: Task, mm: Mm) -> bool
     at = frame(kernel, context, task)
     if not trylock(kernel, at, mm):
         return False
-    set_unstable(kernel, at, mm)
-    unmap_page_range(kernel, at, mm)
-    up_read(kernel, at, mm)
+    reap_and_unlock(kernel, at, mm)
     return True
 
 
@@ -285,9 +288,7 @@ def hocko_2017(kernel: Kernel, context: Context, task: Task, mm: Mm) -> bool:
     if at.test(mm.mmap_is_null, "mm->mmap", "NULL", "not NULL"):
         up_read(kernel, at, mm, "nothing reaped")
         return True
-    set_unstable(kernel, at, mm)
-    unmap_page_range(kernel, at, mm)
-    up_read(kernel, at, mm)
+    reap_and_unlock(kernel, at, mm)
     return True
 
 
@@ -311,9 +312,7 @@ def arcangeli_first(kernel: Kernel, context: Context, task: Task, mm: Mm) -> boo
     if second:
         up_read(kernel, at, mm, "nothing reaped")
     else:
-        set_unstable(kernel, at, mm)
-        unmap_page_range(kernel, at, mm)
-        up_read(kernel, at, mm)
+        reap_and_unlock(kernel, at, mm)
         if pinned:
             mmput_async(kernel, mm, at)
         else:

@@ -33,9 +33,7 @@ def foreign_holder(kernel: Kernel, context: Context, mm: Mm, users: int, *, may_
             sem.up_read(FOREIGN)
         elif chosen in (writes, waits):
             if chosen == waits:
-                sem.waiters.append(FOREIGN)
-                at.wait(sem.unheld, "down_write", "wakes")
-                sem.waiters.remove(FOREIGN)
+                sem.queue(at, FOREIGN, "down_write")
             sem.take_write(FOREIGN)
             at.step("up_write")
             sem.up_write(FOREIGN)
@@ -74,9 +72,7 @@ def khugepaged(kernel: Kernel, context: Context, mm: Mm) -> None:
     while (chosen := context.pause(lambda: (writes if sem.write_free() else waits, leaves))) != leaves:
         if chosen == waits:
             mm.scanner = "WRITE_WAITS"
-            sem.waiters.append("khugepaged")
-            at.wait(sem.unheld, "down_write", "wakes")
-            sem.waiters.remove("khugepaged")
+            sem.queue(at, "khugepaged", "down_write")
         sem.take_write("khugepaged")
         mm.scanner = "WRITING"
         mm.touch("khugepaged")
