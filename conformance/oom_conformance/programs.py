@@ -2,7 +2,8 @@
 
 One request is one line with one JSON object, and so is its reply; `docs/programs.md` has the messages, and
 ``schemas/program-1.schema.json`` beside this module says the same for machines. The reply to ``reset`` and
-``run`` brings what can run and what is seen, so that a step costs one round trip.
+``run`` brings what can run and what is seen, and what the program's own checks have found if it has said that
+it has such, so that a step costs one round trip.
 
 Whatever a program does other than that (hang, crash, end, chatter, another version) is one
 `ImplementationError` of one line. The program is killed then, with everything that it has started; the next
@@ -62,6 +63,7 @@ class Program:
         self._names: tuple[str, ...] = ()
         self._runnable: tuple[str, ...] = ()
         self._seen: tuple[Value, ...] = ()
+        self._reports: tuple[str, ...] = ()
 
     # -- the protocol of the suite -----------------------------------------------------------
 
@@ -94,6 +96,11 @@ class Program:
         self._running()
         return self._seen
 
+    def reports(self) -> Sequence[str]:
+        """What the last reply said its own checks have found since the reset; nothing where it does not claim them."""
+        self._running()
+        return self._reports
+
     # -- the program's life ------------------------------------------------------------------
 
     def close(self) -> None:
@@ -125,6 +132,7 @@ class Program:
     def _look(self, child: _Child, reply: dict[str, object]) -> None:
         self._runnable = child.texts(reply, "runnable")
         self._seen = child.values(reply, "observe", len(self._names))
+        self._reports = child.found(reply) if child.reports else ()
 
 
 class _Child:
@@ -152,6 +160,8 @@ class _Child:
         self._poll.register(self._stderr, select.POLLIN)
         self._noise = b""
         self._questions = 0
+        self.reports = False
+        """It has said that its replies bring what its own checks have found."""
         self._owner = os.getpid()
         self._end = weakref.finalize(self, _ended, process, self._owner, 0.0)
 
@@ -188,6 +198,10 @@ class _Child:
         eras, scenarios, observes = (
             None if reply.get(key) is None else self.texts(reply, key) for key in ("eras", "scenarios", "observes")
         )
+        reports = reply.get("reports", False)
+        if type(reports) is not bool:
+            self.fail(f"'reports' in the reply to hello is {_json_name(reports)}, not a truth value")
+        self.reports = reports
         return Capabilities(name, version, eras, scenarios, observes)
 
     def ask(self, call: str, facts: Mapping[str, Any], timeout: float) -> dict[str, object]:
@@ -221,6 +235,13 @@ class _Child:
             odd = next(each for each in found if not each.isprintable())
             self.fail(f"{key!r} in the reply has a text that cannot be printed: {ascii(odd)[:_SHOWN]}")
         return tuple(found)
+
+    def found(self, reply: Mapping[str, object]) -> tuple[str, ...]:
+        """What the program's own checks have found, each as a part of our line."""
+        found = self.texts(reply, "reports")
+        if not all(map(str.strip, found)):
+            self.fail("'reports' in the reply has an empty text")
+        return tuple(map(_one_line, found))
 
     def values(self, reply: Mapping[str, object], key: str, count: int) -> tuple[Value, ...]:
         """A list of truth values, numbers and names in a reply."""

@@ -415,6 +415,15 @@ class _Player:
             expected.update(taken.changes)
             last = number == len(vector.steps)
             self._compare(names, expected, taken.runnable, taken.ended, vector.refused if last else None)
+            self._ask_for_reports()
+
+    def _ask_for_reports(self) -> None:
+        """Its own checks may find a fault where the specification knows of no race."""
+        reports = getattr(self.implementation, "reports", None)
+        if callable(reports) and not self.broken:
+            said = self._call("reports", reports)
+            if said:
+                raise self._differs(Kind.REPORT, message="; ".join(map(str, said)))
 
     def _compare(
         self,

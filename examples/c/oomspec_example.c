@@ -7,7 +7,8 @@
  *
  * This file is the protocol: hello, reset, run. oomspec_kernel.h is what is under test, oomspec_json.h reads
  * requests. Faults to be found: -DPLANTED_BUG=1 has the reaper set MMF_OOM_SKIP before it walks; with 2 it
- * walks without mmget_not_zero; with 3 exit_mm clears TIF_MEMDIE without waiting for its __mmput.
+ * walks without mmget_not_zero; with 3 exit_mm clears TIF_MEMDIE without waiting for its __mmput; with 4
+ * oom_reap_task uses the victim after it has put its reference, which only the program's own check sees.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -135,6 +136,7 @@ static void reset(struct machine *m, const char *request)
 	char era[NAME] = "";
 
 	memset(m, 0, sizeof *m);
+	report_number = 0;
 	if (!text_member(request, "era", era, sizeof era) || strcmp(era, "E4") != 0)
 		refuse("this program implements era E4 only");
 	else if (!world || number(world, "schema") != WORLD)
@@ -215,6 +217,13 @@ static void see_everything(struct machine *m)
 	see(m->killer.name, "victim", "\"%s\"", m->killer.victim ? m->killer.victim->name : "");
 }
 
+static void tell_reports(struct machine *m)
+{
+	(void)m;
+	for (int i = 0; i < report_number; i++)
+		printf("%s\"%s\"", i ? "," : "", reports[i]);
+}
+
 /* ---- requests and replies ---- */
 
 static const char hello[] =
@@ -222,7 +231,7 @@ static const char hello[] =
 	"\"World.oom_lock\",\"Mm.mm_users\",\"Mm.allocated\",\"Mm.readers\",\"Mm.oom_skip\",\"Mm.unstable\","
 	"\"Mm.reapable\",\"Mm.gathered\",\"Mm.page_tables\",\"Mm.vmas\",\"Process.sigkill\",\"Process.oom_mm\","
 	"\"Task.has_mm\",\"Task.exiting\",\"Task.memdie\",\"Task.hashed\",\"Task.in_cgroup\",\"Task.queue_depth\","
-	"\"Task.linked\",\"Task.locked\",\"Task.allocated\",\"Reaper.job\",\"Killer.victim\"]";
+	"\"Task.linked\",\"Task.locked\",\"Task.allocated\",\"Reaper.job\",\"Killer.victim\"],\"reports\":true";
 
 static void list(struct machine *m, const char *key, void (*write)(struct machine *))
 {
@@ -266,6 +275,7 @@ static void answer(struct machine *m, const char *request)
 		}
 		list(m, "runnable", every_actor);
 		list(m, "observe", see_everything);
+		list(m, "reports", tell_reports);
 	}
 	puts("}");
 	fflush(stdout); /* or the suite waits for ever */

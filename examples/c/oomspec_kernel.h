@@ -107,16 +107,30 @@ static bool step(const char *id, const char *a, const char *b, const char *c)
 	return true;
 }
 
+/* ---- its own checks, as KASAN and refcount_t have them: what they find is told beside what is seen ---- */
+
+enum { REPORTS = 8 };
+static char reports[REPORTS][TEXT]; /* since the last reset; nothing in them needs an escape */
+static int report_number;
+
+static void check(bool good, const char *what, const char *name)
+{
+	if (!good && report_number < REPORTS)
+		snprintf(reports[report_number++], TEXT, "%s: %s", what, name);
+}
+
 /* ---- counts ---- */
 
 static void put_task_struct(struct task *t)
 {
+	check(t->usage > 0, "put_task_struct of a task that is freed", t->name);
 	if (--t->usage == 0 && t->process->oom_mm_counted) /* free_task, free_signal_struct */
 		t->process->oom_mm->mm_count--;
 }
 
 static bool mmput(struct mm *mm, struct task *by)
 {
+	check(mm->mm_users > 0, "mmput of an mm without users", mm->name);
 	if (--mm->mm_users > 0)
 		return false;
 	mm->executor = by;
@@ -264,6 +278,12 @@ static void __mmput(struct mm *mm)
 
 /* ---- mm/oom_kill.c: oom_reaper, oom_reap_task, __oom_reap_task_mm ---- */
 
+static void clear_link(struct task *t)
+{
+	check(t->usage > 0, "oom_reap_task uses a task that is freed", t->name);
+	t->oom_reaper_list = NULL;
+}
+
 static void oom_reaper(struct machine *m)
 {
 	struct reaper *r = &m->reaper;
@@ -314,10 +334,12 @@ static void oom_reaper(struct machine *m)
 		}
 		break;
 	case ZAP:
-		if (mm->pages && step("reaper.__oom_reap_task_mm.unmap_page_range[a page]", r->name, t->name, NULL))
+		if (mm->pages && step("reaper.__oom_reap_task_mm.unmap_page_range[a page]", r->name, t->name, NULL)) {
+			check(mm->page_tables == PRESENT && mm->vmas == PRESENT, "unmap_page_range walks what is freed", mm->name);
 			mm->pages--;
-		else if (!mm->pages && step("reaper.__oom_reap_task_mm.tlb_finish_mmu", r->name, t->name, NULL))
+		} else if (!mm->pages && step("reaper.__oom_reap_task_mm.tlb_finish_mmu", r->name, t->name, NULL)) {
 			r->at = UP_READ_REAPED;
+		}
 		break;
 	case UP_READ_REAPED:
 		if (step("reaper.__oom_reap_task_mm.up_read", r->name, t->name, NULL)) {
@@ -346,7 +368,7 @@ static void oom_reaper(struct machine *m)
 		break;
 	case LINK_NULL:
 		if (step("reaper.oom_reap_task.tsk->oom_reaper_list = NULL", r->name, t->name, NULL)) {
-			t->oom_reaper_list = NULL;
+			clear_link(t);
 			r->at = SET_SKIP;
 		}
 		break;
@@ -361,6 +383,8 @@ static void oom_reaper(struct machine *m)
 			r->job = NULL;
 			r->at = WAIT;
 			put_task_struct(t);
+			if (PLANTED_BUG == 4)
+				clear_link(t);
 		}
 		break;
 	}

@@ -31,6 +31,12 @@ def test_a_planted_race_is_listed_with_what_was_named(oomspec: Run) -> None:
     assert "S2" in found["named"]
 
 
+def test_the_era_that_is_asked_for_is_the_one_that_is_claimed_not_the_one_whose_code_it_has(oomspec: Run) -> None:
+    done = oomspec("planted", "--help")
+    assert done.status == 0
+    assert "--era names the era that is claimed, whose own code is replaced" in " ".join(done.out.split())
+
+
 def test_no_race_that_fits_is_a_mistake(oomspec: Run) -> None:
     done = oomspec("planted", "--property", "S99")
     assert done.status == 2

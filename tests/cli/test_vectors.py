@@ -76,6 +76,61 @@ def test_an_unknown_scenario_is_an_error_and_writes_nothing(oomspec: Run, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+NEVER = "failed-fork says nothing new of E4: no step of E4 acts for Fork or Walker"
+
+
+def test_a_scenario_that_says_nothing_new_of_the_era_is_an_error_alone_and_writes_nothing(
+    oomspec: Run, tmp_path: Path
+) -> None:
+    done = oomspec("vectors", "v4.12", "--scenario", "failed-fork", "--out", str(tmp_path))
+    assert (done.status, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        f"oomspec: {NEVER}; choose another scenario, or an era of E12b, E13, E14, E15, v6.18-dev"
+    ]
+    several = oomspec(
+        "vectors", "v4.12", "E5", "--scenario", "failed-fork", "--scenario", "mrelease", "--out", str(tmp_path)
+    )
+    assert several.status == 2
+    assert several.err == "oomspec: there is nothing to write: these scenarios say nothing new of these eras\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scenario_that_says_nothing_new_of_some_era_is_left_out_there_and_told_once(
+    oomspec: Run, tmp_path: Path
+) -> None:
+    call = ("--scenario", SCENARIO, "--scenario", "failed-fork", "--no-forbidden", "--out", str(tmp_path))
+    one = oomspec("vectors", "v4.12", *call)
+    assert one.status == 0
+    assert [line for line in one.err.splitlines() if "left out" in line] == [f"oomspec: left out: {NEVER}"]
+    assert {each.name for each in (tmp_path / "json" / ERA).iterdir()} == {f"{SCENARIO}.json"}
+    two = oomspec("vectors", "v4.12", "E3", *call)
+    assert [line for line in two.err.splitlines() if "left out" in line] == [
+        "oomspec: left out: failed-fork says nothing new of E4, E3"
+    ]
+
+
+NOTHING = """from oom_spec.eras import find_era
+from oom_spec.language import Era
+
+PARENT = find_era("E4")
+ERA = Era(
+    id="nothing",
+    title="nobody allocates",
+    parent=PARENT,
+    removed=tuple(step.id for step in PARENT.steps if "__alloc_pages_slowpath" in step.id),
+)
+"""
+
+
+def test_an_era_that_takes_no_step_gets_no_empty_file(oomspec: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "nothing.py"
+    mine.write_text(NOTHING, "utf-8")
+    done = oomspec("vectors", str(mine), "--scenario", SCENARIO, "--out", str(tmp_path / "out"))
+    assert (done.status, done.out) == (2, "")
+    assert done.err.splitlines()[-1] == f"oomspec: era nothing takes no step in {SCENARIO}: choose another scenario"
+    assert not (tmp_path / "out" / "json" / "nothing").exists()
+
+
 NEVER_QUEUES = """from oom_spec.eras import find_era
 from oom_spec.language import Era
 

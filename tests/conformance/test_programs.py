@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 
 from oom_conformance import programs
 from oom_conformance.interface import VERSION, Capabilities, ImplementationError, find_implementation
-from oom_conformance.lockstep import Divergence, Kind, Lockstep
+from oom_conformance.lockstep import Divergence, Kind, Lockstep, replay
 from oom_conformance.observables import OBSERVABLES
 from oom_conformance.oracle import Oracle, oracle_of
 from oom_conformance.programs import Program
@@ -107,8 +107,9 @@ def test_the_example_in_c_does_what_the_specification_does_and_every_action_of_i
         (1, Kind.OBSERVATION, "mm0.oom_skip: false expected, true seen"),
         (2, Kind.FORBIDDEN, "mmget_not_zero(reaper, P1.t0): USERS_LEFT is false: mm_users is above 0"),
         (3, Kind.FORBIDDEN, "MMPUT_RETURNED is false: __mmput, if it runs it, has returned"),
+        (4, Kind.REPORT, "oom_reap_task uses a task that is freed: P1.t0"),
     ],
-    ids=["skip before the walk", "no mmget", "exit_mm does not wait"],
+    ids=["skip before the walk", "no mmget", "exit_mm does not wait", "put before use"],
 )
 def test_a_bug_planted_in_the_example_is_caught(build: Callable[[int], str], bug: int, kind: Kind, shows: str) -> None:
     found = set()
@@ -181,12 +182,94 @@ def test_the_schema_fits_every_message_of_the_page_and_no_broken_one() -> None:
             message = json.loads(text)
             assert [each for each, its in kinds.items() if its.is_valid(message)] == [kind]
             assert schema.is_valid(message)
-            for required in message.keys() - {"eras", "scenarios", "observes"}:
+            for required in message.keys() - {"eras", "scenarios", "observes", "reports"}:
                 if not (kind == "reply" and required in {"call", "names"}):
                     assert not schema.is_valid({key: message[key] for key in message if key != required})
     assert schema.is_valid({"id": 1, "runnable": [], "observe": [1]})
     assert not schema.is_valid({"id": 1, "runnable": [], "observe": [1.5]})
     assert not schema.is_valid({"id": 0, "runnable": [], "observe": []})
+    for reports, fits in (([], True), (["a fault"], True), ([""], False), ([1], False), ("a fault", False)):
+        assert schema.is_valid({"id": 1, "runnable": [], "observe": [], "reports": reports}) is fits
+    for claim in (True, False, "yes"):
+        assert schema.is_valid({"id": 1, "protocol": 1, "name": "new", "reports": claim}) is (claim != "yes")
+
+
+# -- what a program's own checks find ---------------------------------------------------------
+
+CLAIMS = """
+def hello(id): return {"id": id, "protocol": 1, "name": "script", "observes": ["World.oom_lock"], "reports": True}
+def reset(id): return {"id": id, "names": ["world.oom_lock"], "runnable": [FIRST], "observe": [False], "reports": []}
+def run(id, action): return {"id": id, "runnable": [SECOND], "observe": [False], "reports": REPORTS}
+"""
+
+
+def test_a_report_of_a_program_where_the_specification_knows_of_no_fault_is_one(script: Callable[..., Program]) -> None:
+    program = script(CLAIMS + "REPORTS = ['use after free: P1.t0', 'x' * 400]")
+    pair = Lockstep(oracle(), program)
+    pair.start()
+    assert program.reports() == ()
+    with pytest.raises(Divergence) as caught:
+        pair.step(FIRST)
+    assert caught.value.kind is Kind.REPORT
+    assert caught.value.lines() == [
+        "E4 in single: its own checks report a fault, and the specification knows of none",
+        f"  use after free: P1.t0; {'x' * 300}...",
+        "  after 1 steps:",
+        f"      1 {FIRST}",
+    ]
+    pair.start()
+    assert program.reports() == ()
+
+
+def test_a_program_whose_checks_find_nothing_conforms(script: Callable[..., Program]) -> None:
+    pair = Lockstep(oracle(), script(CLAIMS + "REPORTS = []"))
+    pair.start()
+    assert pair.step(FIRST).names == {SECOND}
+
+
+@pytest.mark.parametrize("claim", ["", "hello_ = hello\ndef hello(id): return {**hello_(id), 'reports': False}"])
+@pytest.mark.parametrize("reports", ["['use after free: P1.t0']", "7"])
+def test_reports_of_a_program_that_does_not_claim_them_are_passed_over(
+    script: Callable[..., Program], claim: str, reports: str
+) -> None:
+    bad = f"def run(id, action): return {{'id': id, 'runnable': [SECOND], 'observe': [False], 'reports': {reports}}}"
+    program = script(f"{bad}\n{claim}")
+    pair = Lockstep(oracle(), program)
+    pair.start()
+    assert pair.step(FIRST).names == {SECOND}
+    assert program.reports() == ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "call", "message"),
+    [
+        ("REPORTS = 'BUG'", f"run {FIRST}", "'reports' in the reply is a text, not a list of texts"),
+        ("REPORTS = None", f"run {FIRST}", "'reports' in the reply is null, not a list of texts"),
+        ("REPORTS = [1]", f"run {FIRST}", "'reports' in the reply is a list with a whole number, not a list of texts"),
+        ("REPORTS = ['']", f"run {FIRST}", "'reports' in the reply has an empty text"),
+        (
+            "REPORTS = ['a\\nb']",
+            f"run {FIRST}",
+            "'reports' in the reply has a text that cannot be printed: 'a\\nb'",
+        ),
+        (
+            "def run(id, action): return {'id': id, 'runnable': [SECOND], 'observe': [False]}",
+            f"run {FIRST}",
+            "'reports' in the reply is missing, not a list of texts",
+        ),
+        (
+            "reset_ = reset\ndef reset(id): return {**reset_(id), 'reports': {}}",
+            "reset",
+            "'reports' in the reply is an object, not a list of texts",
+        ),
+    ],
+)
+def test_what_is_no_list_of_reports_breaks_the_protocol(
+    script: Callable[..., Program], bad: str, call: str, message: str
+) -> None:
+    with pytest.raises(Divergence) as caught:
+        replay(oracle(), script(CLAIMS + bad), [FIRST])
+    assert (caught.value.kind, caught.value.message) == (Kind.BROKEN, f"{call}: {message}")
 
 
 # -- programs that misbehave -----------------------------------------------------------------
@@ -346,6 +429,10 @@ def test_a_lie_about_what_can_run_is_reported_with_the_guard_that_forbids_it(scr
         (
             "def hello(id): return {'id': id, 'protocol': 1, 'name': 'new', 'eras': 'E4'}",
             "'eras' in the reply is a text, not a list of texts",
+        ),
+        (
+            "def hello(id): return {'id': id, 'protocol': 1, 'name': 'new', 'reports': ['a fault']}",
+            "'reports' in the reply to hello is a list, not a truth value",
         ),
         ("sys.exit('no such device')", "the program ended with status 1; last on its standard error: no such device"),
     ],

@@ -240,6 +240,31 @@ def test_what_an_implementation_does_not_claim_to_see_is_not_compared() -> None:
     assert "does not report" in difference.message
 
 
+class Reports(Itself):
+    """Says after every step that it found a fault."""
+
+    def reports(self) -> list[str]:
+        """What its own checks found."""
+        return ["P1.t0 is used after it was freed"]
+
+
+def test_what_its_own_checks_find_is_a_fault_where_no_race_is_known() -> None:
+    difference = play(vectors("E4", "stuck"), Reports()).difference
+    assert difference is not None
+    assert difference.kind is Kind.REPORT
+    assert "used after it was freed" in difference.message
+
+
+def test_what_its_own_checks_find_after_a_race_of_the_era_is_no_fault() -> None:
+    found = vectors("E4", "stuck")
+    broken = [each for each in found.allowed if each.breaks]
+    late = attrs.evolve(
+        found, vectors=tuple(attrs.evolve(each, breaks=(attrs.evolve(each.breaks[0], after=1),)) for each in broken)
+    )
+    assert broken
+    assert play(late, Reports()).difference is None
+
+
 def test_an_implementation_that_raises_is_reported_and_one_of_other_eras_is_refused() -> None:
     class Crashes(Itself):
         def run(self, action: str) -> None:

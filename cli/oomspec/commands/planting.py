@@ -25,7 +25,13 @@ _slips: dict[str, Slip] = {}
 
 
 @click.command()
-@click.option("--era", "eras", multiple=True, metavar="ERA", help="Only what pretends to be ERA (repeatable).")
+@click.option(
+    "--era",
+    "eras",
+    multiple=True,
+    metavar="ERA",
+    help="Only what claims to be ERA and has another era's code in its place (repeatable).",
+)
 @click.option("--property", "names", multiple=True, metavar="ID", help="Only races of this property (repeatable).")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each planted race.")
@@ -33,9 +39,12 @@ _slips: dict[str, Slip] = {}
 def planted(eras: tuple[str, ...], names: tuple[str, ...], jobs: int, as_json: bool, verbose: bool) -> int:
     """Put every race of the matrix back into the reference implementation, and see whether the suite names it.
 
-    For each era and property that is violated there, the nearest era that does not violate it gets the code of the
-    one that does. The suite must notice that it has left its era, and say whose behaviour it shows and which
-    property that breaks. Questions about the whole graph are left out: no run can show them.
+    For each era and property that is violated there, the nearest era that does not violate it is pretended to: an
+    implementation claims to be that one and has the code of the one that violates it. The suite must notice that it
+    is not the era that it claims to be, and say whose behaviour it shows and which property that breaks. Questions
+    about the whole graph are left out: no run can show them.
+
+    --era names the era that is claimed, whose own code is replaced, not the one that the code is from.
 
     \b
     Exit status: 0 each was caught and named; 1 some was not.

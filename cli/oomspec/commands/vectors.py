@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from oom_spec.applicability import irrelevant
 from oom_spec.eras import all_eras, find_era
-from oom_spec.language import SpecError
+from oom_spec.language import Era, Scenario, SpecError
 from oom_spec.scenarios import find_scenario
 from oomspec.advising import say_advice
 from oomspec.output import counted, json_line, progress_bar, titled, warn
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 SCENARIO = "single"
 """The scenario where none is named: a victim, a bystander that allocates, and the reaper."""
+
+SHOWN = 4
+"""Eras that a line names."""
 
 FORMATS = {"json": ("json",), "itf": ("itf",), "both": ("json", "itf")}
 
@@ -50,7 +54,8 @@ def vectors(
 
     The allowed schedules together take every pair of steps that can follow one another, and show the era's own
     races; the forbidden ones end where a race of another era goes on, or where a guard alone forbids a step. The
-    README of each format, written beside the files, says how to use them without oomspec.
+    README of each format, written beside the files, says how to use them without oomspec. An era is left out where the
+    scenario says nothing new of it: nobody acts there whom the scenario is about.
 
     \b
     Examples:
@@ -64,33 +69,71 @@ def vectors(
     worlds = [find_scenario(name) for name in dict.fromkeys(names or (SCENARIO,))]
     for era in subjects:
         say_advice(era)
+    work = _worth_it(subjects, worlds)
     formats = FORMATS[chosen]
     _write_readmes(out, formats)
     races = Races()
     done = 0
     with progress_bar("vectors") as progress:
-        for world in worlds:
-            for era in subjects:
-                where = f"{done + 1} of {len(subjects) * len(worlds)}"
-                try:
-                    found = build(
-                        era,
-                        world,
-                        races,
-                        forbidden=forbidden,
-                        tell=lambda at, total, text, where=where: progress(at, total, f"{text} ({where})"),  # type: ignore[misc]
-                    )
-                except SpecError as error:
-                    if len(subjects) * len(worlds) == 1:
-                        raise
-                    warn(f"left out: {error}")
-                    continue
-                files = _write(out, found, formats)
-                done += 1
-                _say(found, titled(era), files, as_json)
+        for number, (era, world) in enumerate(work, 1):
+            where = f"{number} of {len(work)}"
+            try:
+                found = build(
+                    era,
+                    world,
+                    races,
+                    forbidden=forbidden,
+                    tell=lambda at, total, text, where=where: progress(at, total, f"{text} ({where})"),  # type: ignore[misc]
+                )
+                _must_say_something(found)
+            except SpecError as error:
+                if len(work) == 1:
+                    raise
+                warn(f"left out: {error}")
+                continue
+            files = _write(out, found, formats)
+            done += 1
+            _say(found, titled(era), files, as_json)
     if not done:
         raise SpecError("nothing was written: choose another scenario; `oomspec scenarios` lists them all")
     return 0
+
+
+def _worth_it(eras: Sequence[Era], scenarios: Sequence[Scenario]) -> list[tuple[Era, Scenario]]:
+    """Each era in each scenario that says something new of it; the others are told, a line for each scenario.
+
+    Raises `SpecError` where nothing is left.
+    """
+    left: list[tuple[Era, Scenario]] = []
+    told: list[str] = []
+    for scenario in scenarios:
+        without = [era for era in eras if irrelevant(era, scenario)]
+        left += [(era, scenario) for era in eras if era not in without]
+        if without:
+            reason = f": {irrelevant(without[0], scenario)}" if len(without) == 1 else ""
+            told.append(f"{scenario.id} says nothing new of {_some(era.id for era in without)}{reason}")
+    if not left and len(told) == 1:
+        good = _some(era.id for era in all_eras() if not irrelevant(era, scenarios[0]))
+        raise SpecError(f"{told[0]}; choose another scenario, or an era of {good}")
+    if not left:
+        raise SpecError("there is nothing to write: these scenarios say nothing new of these eras")
+    for line in told:
+        warn(f"left out: {line}")
+    return left
+
+
+def _must_say_something(found: Vectors) -> None:
+    """Raises `SpecError` where there is no step to be taken."""
+    if not found.allowed:
+        raise SpecError(f"era {found.era} takes no step in {found.scenario}: choose another scenario")
+
+
+def _some(ids: Iterable[str]) -> str:
+    """The first few of many; one more is no more than saying so."""
+    every = [*ids]
+    if len(every) <= SHOWN + 1:
+        return ", ".join(every)
+    return f"{', '.join(every[:SHOWN])} and {len(every) - SHOWN} more"
 
 
 def _say(found: Vectors, title: str, files: Sequence[Path], as_json: bool) -> None:
