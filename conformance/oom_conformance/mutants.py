@@ -1,7 +1,8 @@
 """Whether the suite notices slips in an implementation: each slip of the reference, where it is reached.
 
 First random runs in every instance of the portfolio, those first that have noticed a slip of the same function;
-for what is left, every transition of small instances. A slip that survives either changes nothing that can be
+then runs to every step that the explorer knows of, and on from there; for what is left, every transition of the
+first states. A slip that survives either changes nothing that can be
 observed, for a reason that is recorded in ``survivors.toml``, or shows what the suite does not see.
 """
 
@@ -19,7 +20,7 @@ from types import FrameType
 
 import attrs
 
-from oom_conformance.lockstep import Divergence, Lockstep
+from oom_conformance.lockstep import Divergence, Lockstep, Schedule
 from oom_conformance.oracle import Oracle, oracle_of
 from oom_conformance.reference import Reference
 from oom_conformance.scheduling import HEADER, POLICIES
@@ -28,6 +29,7 @@ from oom_conformance.trying import run
 from oom_conformance.walking import walk_everything
 from oom_spec.applicability import irrelevant
 from oom_spec.eras import find_era
+from oom_spec.exploring import Exploration, Hit
 from oom_spec.language import SpecError
 from oom_spec.scenarios import find_scenario
 
@@ -36,6 +38,10 @@ RUNS = 30
 """Random runs per instance: a few in every instance first, then more."""
 LONGEST = 160
 """Steps of such a run at most."""
+FURTHER = 40
+"""Random steps after a shortest run to a step."""
+EXPLORED = 100_000
+"""States that are visited to learn the shortest runs to steps."""
 WALKED = 1_200
 """States of an instance that are walked for a slip which random runs have not noticed."""
 MOST_WALKS = 6
@@ -56,6 +62,7 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("E12", "blockable-notifiers"),
     ("E4", "ksmd"),
     ("E10", "khugepaged"),
+    ("E4", "khugepaged"),
     ("E4", "blocked-aio"),
     ("E4", "empty-mm"),
     ("E12b", "empty-mm"),
@@ -119,6 +126,7 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("E3", "kthread-fault"),
     ("E3", "init-and-sharer"),
     ("E3", "dying-allocates"),
+    ("E3", "khugepaged"),
     ("rientjes-2017-06-14", "foreign-writer"),
     ("tetsuo-2017-06-16", "foreign-writer"),
     ("tetsuo-2017-06-16", "init-shares"),
@@ -185,6 +193,38 @@ def random_runs(oracle: Oracle, runs: int = RUNS) -> None:
         run(pair, chooser, generator.randbytes(LONGEST))
 
 
+def directed_runs(oracle: Oracle) -> None:
+    """For every step of the specification a shortest run that takes it, and random steps from there.
+
+    Raises `Divergence`.
+    """
+    pair = Lockstep(oracle, Reference())
+    chooser = POLICIES["mixed"](oracle)
+    generator = random.Random(0)
+    for schedule in runs_to_steps(oracle):
+        chooser.begin(generator.randbytes(HEADER))
+        node = pair.start()
+        for action in schedule:
+            node = pair.step(action)
+        for byte in generator.randbytes(FURTHER):
+            if not node.names:
+                break
+            node = pair.step(chooser.choose(node, byte))
+
+
+@cache
+def runs_to_steps(oracle: Oracle) -> tuple[Schedule, ...]:
+    """For every step that some run takes, a shortest one that ends with it, from where the scenario starts."""
+    exploration = Exploration(oracle.instance, most=EXPLORED, keep_edges=True)
+    assert exploration.edges is not None
+    paths = oracle.instance.paths
+    first: dict[str, Hit] = {}
+    for state in exploration.parents:  # in the order in which they were found: the nearest first
+        for _, number in exploration.edges.get(state, ()):
+            first.setdefault(paths[number].action.step.id, Hit(0, state, number, None))
+    return tuple(tuple(action.id for action in exploration.run_to(hit)) for hit in first.values())
+
+
 def whole_walk(oracle: Oracle) -> None:
     """Every transition of the first states. Raises `Divergence`."""
     walk_everything(Lockstep(oracle, Reference()), WALKED)
@@ -213,7 +253,7 @@ class Suite:
         started = time.monotonic()
         noticed = ""
         with slip.made():
-            for look in (few_runs, random_runs, whole_walk):
+            for look in (few_runs, random_runs, directed_runs, whole_walk):
                 noticed = noticed or self._look(slip, look)
         return Verdict(slip.id, noticed, time.monotonic() - started)
 

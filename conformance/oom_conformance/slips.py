@@ -221,6 +221,18 @@ def _pauses(node: ast.AST) -> bool:
     return False
 
 
+def _names_only(node: ast.stmt) -> bool:
+    """An assignment that makes words of other words, such as ``at = Frame(...)``: it can be made at any time."""
+    return isinstance(node, ast.Assign) and all(_is_word(each) for each in ast.walk(node))
+
+
+def _is_word(node: ast.AST) -> bool:
+    """No part that looks at anything but names."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) or (isinstance(node.func, ast.Name) and node.func.id == "Frame")
+    return node.attr == "name" if isinstance(node, ast.Attribute) else not isinstance(node, ast.Subscript)
+
+
 def _is_check(node: ast.AST) -> bool:
     call = node.value if isinstance(node, ast.Expr) else node
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CHECKS
@@ -274,8 +286,8 @@ class _Change:
                     return True
                 if place + 1 == len(block) or isinstance(block[place + 1], ast.Return | ast.If | ast.While):
                     return False
-                if not (_pauses(self.node) or _pauses(block[place + 1])):
-                    return False  # both are in one atomic section: nobody can tell their order
+                if not (_pauses(self.node) or _pauses(block[place + 1])) or _names_only(block[place + 1]):
+                    return False  # both are in one atomic section, or one does nothing: nobody can tell their order
                 block[place], block[place + 1] = block[place + 1], block[place]
                 return True
         return False

@@ -17,11 +17,10 @@ def frame(context: Context, mm: Mm) -> Frame:
 # -- what it calls ---------------------------------------------------------------------------
 
 
-def mmu_notifier_release(at: Frame, mm: Mm, *, unlinks: bool) -> None:
-    """The notifiers are told; ``unlinks``: whoever asks for blockable ones afterwards finds none (v4.16 on)."""
+def mmu_notifier_release(at: Frame, mm: Mm) -> None:
+    """The notifiers are told, and unlinked: whoever looks for blockable ones afterwards finds none."""
     at.step("mmu_notifier_release")
-    if unlinks:
-        mm.notifiers_released = True
+    mm.notifiers_released = True
 
 
 def munlock_vma_pages_all(at: Frame, mm: Mm) -> None:
@@ -115,7 +114,7 @@ def has_vmas(at: Frame, mm: Mm, then: str = "tlb_gather_mmu") -> bool:
 def v4_6(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """v4.6 - v4.13: no lock anywhere."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=False)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if has_vmas(at, mm):
         unmap_vmas(at, mm)
@@ -125,7 +124,7 @@ def v4_6(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None
 def v4_14(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """v4.14: MMF_OOM_SKIP for every mm, and the fence if current is a victim."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=False)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if not has_vmas(at, mm):
         return
@@ -139,7 +138,7 @@ def v4_14(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> Non
 def v4_15(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """v4.15, v4.16: flag and fence for the mm of a victim."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=kernel.release.notifiers_unlinked)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if not has_vmas(at, mm):
         return
@@ -181,7 +180,7 @@ def reap_own(kernel: Kernel, context: Context, mm: Mm) -> None:
 def v4_17(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """v4.17 - v5.16: a victim's memory is reaped first, then the flag and the fence; oom_lock until v4.18."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=True)
+    mmu_notifier_release(at, mm)
     if mm_is_oom_victim(at, mm):
         if kernel.release.exit_takes_oom_lock:
             at.wait(kernel.oom_lock.free, "mutex_lock(oom_lock)")
@@ -201,7 +200,7 @@ def v4_17(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> Non
 def v5_17(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """v5.17 - v6.0: mmap_lock for writing from munlock to the last VMA, for every mm."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=True)
+    mmu_notifier_release(at, mm)
     if mm_is_oom_victim(at, mm):
         reap_own(kernel, context, mm)
         set_oom_skip(at, mm)
@@ -221,7 +220,7 @@ def v5_17(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> Non
 def v6_1(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """v6.1 on: unmap_vmas under the read lock, the flag for every mm, the rest under the write lock."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=True)
+    mmu_notifier_release(at, mm)
     mm.mmap_sem.down_read(at, WRITER, "mmap_read_lock")
     there = at.name("tlb_gather_mmu_fullmm")
     none = at.name("mas_find", "no VMA")
@@ -264,7 +263,7 @@ def finish_under_lock(at: Frame, mm: Mm) -> None:
 def hocko_2017_07_24(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """mmap_sem for writing between unmap_vmas and the end."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=False)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if has_vmas(at, mm):
         unmap_vmas(at, mm)
@@ -275,7 +274,7 @@ def hocko_2017_07_24(kernel: Kernel, context: Context, mm: Mm, current: Task | N
 def strawman(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """The same with the lock taken before unmap_vmas."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=False)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if has_vmas(at, mm):
         mm.mmap_sem.down_write(at, WRITER, "down_write")
@@ -286,7 +285,7 @@ def strawman(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> 
 def hocko_2017_08_10(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """The lock only if current is a victim."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=False)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if not has_vmas(at, mm):
         return
@@ -307,7 +306,7 @@ def hocko_2017_08_10(kernel: Kernel, context: Context, mm: Mm, current: Task | N
 def arcangeli_first(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """test_and_set_bit(MMF_OOM_SKIP) after unmap_vmas: who comes second waits for the reaper."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=False)
+    mmu_notifier_release(at, mm)
     munlock_vma_pages_all(at, mm)
     if not has_vmas(at, mm):
         return
@@ -322,7 +321,7 @@ def arcangeli_first(kernel: Kernel, context: Context, mm: Mm, current: Task | No
 def hocko_2018_09(kernel: Kernel, context: Context, mm: Mm, current: Task | None) -> None:
     """A victim's exit path munlocks under the lock, and hands over by mm->mmap = NULL."""
     at = frame(context, mm)
-    mmu_notifier_release(at, mm, unlinks=True)
+    mmu_notifier_release(at, mm)
     call = "munlock_vma_pages_all"
     none, victim, other = at.name(call, "none locked"), at.name(call, "victim"), at.name(call, "no victim")
 

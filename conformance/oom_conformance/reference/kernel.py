@@ -41,8 +41,6 @@ class Release:
     """A scan looks at every thread (v4.6)."""
     sets_oom_victim: bool = False
     """MMF_OOM_VICTIM (v4.15 - v6.0)."""
-    notifiers_unlinked: bool = False
-    """Who asks for blockable notifiers after mmu_notifier_release finds none (v4.16 on)."""
     only_blockable: bool = False
     """Only notifiers that may block keep the reaper away (v4.16 - v4.18)."""
     notifiers_refuse: bool = False

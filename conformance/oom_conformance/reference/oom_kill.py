@@ -138,7 +138,6 @@ def select_bad_process(kernel: Kernel, context: Context, killer: Killer) -> Task
     """Walks the tasks in the order of the list. None: nobody is to be killed, or the machine has panicked."""
     release = kernel.release
     walked: set[str] = set()
-    killer.chosen = None
     ends = Frame(context, "killer.select_bad_process", killer.name)
     evaluate = release.evaluate(kernel, context, killer)
 

@@ -50,7 +50,7 @@ V4_6 = V4_7.but(
 V4_13 = V4_12.but(handle_mm_fault=faults.handle_v4_13)
 V4_14 = V4_13.but(exit_mmap=exit_mmap.v4_14, mmput_sets_skip=False, reap=oom_reaper.v4_14)
 V4_15 = V4_14.but(exit_mmap=exit_mmap.v4_15, sets_oom_victim=True)
-V4_16 = V4_15.but(notifiers_unlinked=True, only_blockable=True)
+V4_16 = V4_15.but(only_blockable=True)
 V4_17 = V4_16.but(exit_mmap=exit_mmap.v4_17, exit_takes_oom_lock=True, meets_munlock=False)
 V4_14_Y = V4_17.but(only_blockable=False)
 V4_19 = V4_17.but(exit_takes_oom_lock=False, reap=oom_reaper.v4_19, notifiers_refuse=True, oom_group=True)
