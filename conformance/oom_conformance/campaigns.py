@@ -7,11 +7,13 @@ with what is not recorded. What a campaign is, its options and sources decide (`
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import attrs
 
+from oom_conformance import logbook
 from oom_conformance.executors import Workers, workers_of
 from oom_conformance.interface import REFERENCE, VARIABLE, find_implementation
 from oom_conformance.shards import ENGINE, GRACE, Done, Reach, Shard, capable, from_plain, sources_digest, work
@@ -76,7 +79,10 @@ class Trouble:
     """The implementation gave no answer in time; else the worker died."""
     reason: str
     schedule: tuple[str, ...] = ()
-    """What had been run when the time was over."""
+    """What had been run since the last reset when the time was over or the worker died, as far as that is known.
+
+    From the cold start, as `Divergence.schedule` is.
+    """
 
     def __str__(self) -> str:
         return f"{self.era} in {self.scenario}, shard {self.number} (seed {self.seed}): {self.reason}"
@@ -139,7 +145,10 @@ class Campaign:
     _suspects: deque[Flight] = attrs.field(factory=deque)
     _waiting: deque[Flight] = attrs.field(factory=deque)
     _flying: dict[Future[Done], Flight] = attrs.field(factory=dict)
+    _logbooks: Path | None = None
+    """The folder of the logbooks of our own workers."""
     _slots: int = 1
+    _given: int = 0
     _total: int = 0
     _runs: int = 0
     _steps: int = 0
@@ -195,16 +204,21 @@ class Campaign:
         self._started = time.monotonic()
         self._before = self.store.elapsed(self.id)
         workers = workers_of(self.executor, self.jobs)
-        finished = False
-        try:
-            self._plan(workers)
-            self._hand_out_all(workers, progress)
-            finished = True
-        except KeyboardInterrupt:
-            self.interrupted = True
-            self._keep_what_is_done()
-        finally:
-            workers.close(abandon=not finished)
+        with contextlib.ExitStack() as kept:
+            if workers.own:
+                with contextlib.suppress(OSError):  # without a place for them there are no logbooks
+                    folder = tempfile.TemporaryDirectory(prefix="oomspec-", ignore_cleanup_errors=True)
+                    self._logbooks = Path(kept.enter_context(folder))
+            finished = False
+            try:
+                self._plan(workers)
+                self._hand_out_all(workers, progress)
+                finished = True
+            except KeyboardInterrupt:
+                self.interrupted = True
+                self._keep_what_is_done()
+            finally:
+                workers.close(abandon=not finished)
 
     @property
     def elapsed(self) -> float:
@@ -357,6 +371,10 @@ class Campaign:
 
     def _submit(self, workers: Workers, flight: Flight) -> bool:
         """Give it out; False where a worker has died meanwhile, which is no fault of this shard."""
+        if self._logbooks is not None:
+            # One for each attempt: what an earlier one noted must not be taken for what this one does.
+            self._given += 1
+            flight.shard = attrs.evolve(flight.shard, logbook=str(self._logbooks / str(self._given)))
         try:
             future = workers.submit(work, flight.shard)
         except BrokenExecutor:
@@ -397,6 +415,8 @@ class Campaign:
                 self._died(flight)
             else:
                 raise problem
+            if flight.shard.logbook:
+                Path(flight.shard.logbook).unlink(missing_ok=True)
             del self._flying[future]
         return broken
 
@@ -420,13 +440,20 @@ class Campaign:
     def _died(self, flight: Flight) -> None:
         flight.attempts += 1
         age = time.monotonic() - flight.since
-        if age >= flight.shard.limit:
-            reason = f"no answer from the implementation within {flight.shard.limit:g} s; its worker had to be ended"
-            self._note_trouble(flight, reason, stuck=True)
-        elif flight.attempts >= MOST_ATTEMPTS:
-            self._note_trouble(flight, f"its worker died {flight.attempts} times", stuck=False)
-        else:
+        overdue = age >= flight.shard.limit
+        if not overdue and flight.attempts < MOST_ATTEMPTS:
             self._suspects.append(flight)
+            return
+        noted = logbook.read(Path(flight.shard.logbook)) if flight.shard.logbook else logbook.Noted()
+        where = f", in step {len(noted.schedule)}" if noted.schedule and noted.whole else ""
+        if overdue:
+            limit = f"{flight.shard.limit:g} s"
+            reason = f"no answer from the implementation within {limit}{where}; its worker had to be ended"
+        else:
+            reason = f"its worker died {flight.attempts} times{where}"
+        if not noted.whole:
+            reason += "; of its schedule only the beginning is known"
+        self._note_trouble(flight, reason, stuck=overdue, schedule=noted.schedule)
 
     def _note_trouble(self, flight: Flight, reason: str, *, stuck: bool, schedule: tuple[str, ...] = ()) -> None:
         shard = flight.shard

@@ -6,12 +6,15 @@ where an address is given.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import logging
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -24,6 +27,8 @@ T = TypeVar("T")
 
 CONNECTING = 10.0
 """Seconds in which a cluster must answer."""
+ADDRESS = re.compile(r"(?:(?:tcp|tls|ws|wss)://)?(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^\s/:\[\]@]+):(?P<port>\d{1,5})")
+"""Of a dask scheduler."""
 
 
 class Workers(Protocol):
@@ -118,7 +123,8 @@ class Cluster:
     own = False
 
     def __init__(self, address: str) -> None:
-        """Raises `SpecError` where `distributed` is missing, or nobody answers at the address."""
+        """Raises `SpecError` where it is no address, `distributed` is missing, or nobody answers there."""
+        host, port = _parsed(address)
         try:
             # Not by a statement: it has no type hints that mypy could use, and may be missing.
             distributed: Any = importlib.import_module("distributed")
@@ -128,15 +134,21 @@ class Cluster:
                 "--executor needs the extra 'cluster' (pip install 'oomspec[cluster]'): "
                 "install it, or leave --executor out to use processes of this machine"
             ) from None
+        _reach(address, host, port)
         # What it has to say of a connection that fails is said below, in one line.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self.address = address
+
+        async def connect() -> None:
+            secrets = distributed.Security().get_connection_args("client")
+            await (await distributed.core.connect(address, timeout=CONNECTING, **secrets)).close()
+
         try:
+            # A client that cannot connect leaves a traceback when it is let go of, and waits for ever for a greeting.
+            asyncio.run(asyncio.wait_for(connect(), CONNECTING))
             self._client: Any = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
         except (OSError, ValueError, RuntimeError, TypeError) as problem:
-            raise SpecError(
-                f"no dask scheduler answers at {address}: start one with 'dask scheduler', or correct --executor"
-            ) from problem
+            raise _no_answer(address) from problem
         self._executor: Executor = self._client.get_executor(pure=False)
         self._killed = killed
         if not self.slots:
@@ -167,6 +179,28 @@ class Cluster:
         self._executor.shutdown(wait=False)
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             self._client.close(timeout=CONNECTING)
+
+
+def _parsed(address: str) -> tuple[str, int]:
+    """Host and port. Raises `SpecError` for what is no address: dask would look for it long, then leave a traceback."""
+    found = ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) < 1 << 16:
+        raise SpecError(f"--executor {address!r} is no address of a dask scheduler: write tcp://host:8786")
+    return found["host"].strip("[]"), int(found["port"])
+
+
+def _reach(address: str, host: str, port: int) -> None:
+    """Raises `SpecError` where nobody listens: dask would try again and again."""
+    try:
+        socket.create_connection((host, port), CONNECTING).close()
+    except (socket.gaierror, UnicodeError):
+        raise SpecError(f"--executor {address}: the host {host} is not known: correct the address") from None
+    except OSError as problem:
+        raise _no_answer(address) from problem
+
+
+def _no_answer(address: str) -> SpecError:
+    return SpecError(f"no dask scheduler answers at {address}: start one with 'dask scheduler', or correct --executor")
 
 
 def workers_of(address: str | None, jobs: int) -> Workers:

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from oom_conformance.emitting import diagram
+from oom_conformance.emitting import diagram_from_cold
 from oom_conformance.interface import Implementation
 from oom_conformance.lockstep import Divergence, Lockstep, Schedule
 from oom_conformance.oracle import Node, Oracle
 from oom_conformance.scheduling import HEADER, POLICIES, Policy
-from oom_conformance.shrinking import Replayer, after_start, shrink_divergence
+from oom_conformance.shrinking import Replayer, shrink_divergence
 from oom_spec.language import SpecError
 
 CHUNK = 32
@@ -206,7 +206,7 @@ def settle(oracle: Oracle, node: Node, step: Callable[[str], Node]) -> bool:
 
 def report(oracle: Oracle, divergence: Divergence, hint: str = "") -> str:
     """What a failing run ends with: the lines of the divergence, the run as a diagram, and ``hint``."""
-    drawn = diagram(oracle, after_start(oracle, divergence.schedule))
+    drawn = diagram_from_cold(oracle, divergence.schedule)
     return "\n".join([*divergence.lines(), "", drawn, hint]).rstrip()
 
 

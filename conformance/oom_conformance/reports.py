@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from xml.sax.saxutils import quoteattr
 
 import attrs
 
 from oom_conformance.campaigns import DIVERGENCE, FAILING, RACE, UNEXPECTED, UNRECORDED, Campaign, Trouble
+from oom_conformance.emitting import NoAnswer, Violation, diagram, diagram_from_cold, to_pytest
+from oom_conformance.oracle import oracle_of
 from oom_conformance.shards import Reach, from_plain
 from oom_conformance.store import Cell, Found
 from oom_spec.language import Era
 from oom_spec.manifest import expected_cell
 from oom_spec.properties import PROPERTIES
+from oom_spec.scenarios import find_scenario
 
 SCHEMA = 1
 """The version of the JSON objects."""
@@ -74,6 +77,10 @@ class Outcome:
     implementation: str
     seed: int
     store: str
+    eras: Mapping[str, Era]
+    """By their ids, which say nothing of where a user's own file is."""
+    limit: float
+    """Seconds after which the implementation counts as hanging."""
     rows: Sequence[Row]
     cells: dict[tuple[str, str], Cell | None]
     """What was planned, by era and scenario; None where it had no turn."""
@@ -144,6 +151,8 @@ def summarise(campaign: Campaign, *, floor: float = 100.0, pair_floor: float = 0
         implementation=campaign.implementation,
         seed=campaign.seed,
         store=str(store.path),
+        eras={era.id: era for era in campaign.eras},
+        limit=campaign.limit,
         rows=[_row(era, planned, reachable, findings) for era in campaign.eras if era.id in {e for e, _ in planned}],
         cells=planned,
         findings=findings,
@@ -219,11 +228,15 @@ def texts_of(row: Row) -> tuple[str, ...]:
         f"{row.runs:,}",
         f"{row.steps:,}",
         f"{row.steps / row.seconds:,.0f}" if row.seconds else "-",
-        f"{len(row.reachable) - len(row.missing)}/{len(row.reachable)}{cut} {_rounded(row.coverage)}",
-        f"{row.pairs_taken}/{row.pairs_reachable}{cut} {_rounded(row.pair_coverage)}",
+        _covered(len(row.reachable) - len(row.missing), len(row.reachable), cut),
+        _covered(row.pairs_taken, row.pairs_reachable, cut),
         f"{len(row.races)}/{len(row.races_known)}",
         f"{row.failures or '-'}",
     )
+
+
+def _covered(part: int, whole: int, cut: str) -> str:
+    return f"{part}/{whole}{cut} {_rounded(_percentage(part, whole))}" if whole else "-"
 
 
 def _rounded(percentage: float) -> str:
@@ -261,7 +274,56 @@ def lines_of(found: Found) -> list[str]:
     told = found.facts.get("expected", "")
     lines = [f"{found.era} in {found.scenario}: {found.race} is violated after {len(found.schedule)} steps"]
     lines += [f"  the manifest says: {told}"] if told else []
-    return lines + [f"    {number:3} {action}" for number, action in enumerate(found.schedule, 1)]
+    return lines + _numbered(found.schedule)
+
+
+def _numbered(schedule: Sequence[str]) -> list[str]:
+    return [f"    {number:3} {action}" for number, action in enumerate(schedule, 1)]
+
+
+def lines_of_trouble(trouble: Trouble) -> list[str]:
+    """What a shard of which nothing is known ran last."""
+    return [f"  after {len(trouble.schedule)} steps:", *_numbered(trouble.schedule)]
+
+
+def drawn(outcome: Outcome, found: Found | Trouble) -> list[str]:
+    """The run as a diagram, below an empty line, from where the scenario starts; nothing where no step was taken.
+
+    What hinders drawing is said in its place: it must not cost the report.
+    """
+    if not found.schedule:
+        return []
+    try:
+        oracle = oracle_of(outcome.eras[found.era], find_scenario(found.scenario))
+        if isinstance(found, Found) and found.kind != DIVERGENCE:
+            picture = diagram(oracle, found.schedule, found.race)
+        else:
+            picture = diagram_from_cold(oracle, found.schedule)
+    except Exception as problem:  # noqa: BLE001 - as said above
+        return ["", f"  (no diagram: {type(problem).__name__}: {problem})"]
+    return ["", picture.rstrip()]
+
+
+def emitted(outcome: Outcome) -> str | None:
+    """A pytest file for the first run that failed, else for the first in which there was no answer; None without one.
+
+    Raises `SpecError` for an era whose file is not there any more.
+    """
+    for group in by_race(outcome.failing):
+        first = group[0]
+        oracle = oracle_of(outcome.eras[first.era], find_scenario(first.scenario))
+        finding = (
+            from_plain(first.facts)
+            if first.kind == DIVERGENCE
+            else Violation(first.era, first.scenario, first.schedule, first.race)
+        )
+        return to_pytest(finding, outcome.implementation, oracle)
+    for trouble in outcome.troubles:
+        if trouble.schedule:
+            oracle = oracle_of(outcome.eras[trouble.era], find_scenario(trouble.scenario))
+            silent = NoAnswer(trouble.era, trouble.scenario, trouble.schedule, trouble.reason, outcome.limit)
+            return to_pytest(silent, outcome.implementation, oracle)
+    return None
 
 
 def place_of(group: Sequence[Found]) -> str:
@@ -272,13 +334,17 @@ def place_of(group: Sequence[Found]) -> str:
     return f"in {eras}; {times} shard{'' if times == 1 else 's'}; shard {first.number}, seed {first.seed}"
 
 
-def remarks(outcome: Outcome) -> list[str]:
-    """What else a reader must know, one line each."""
+def title_of(trouble: Trouble) -> str:
+    """A shard of which nothing is known, in a line."""
+    return f"{'out of time' if trouble.stuck else 'lost'}: {trouble}"
+
+
+def remarks(outcome: Outcome, without: Collection[Trouble] = ()) -> list[str]:
+    """What else a reader must know, one line each; ``without`` are shards that are told of elsewhere."""
     found = [f"under the floor: {each}" for each in outcome.under_floor]
-    stuck = [each for each in outcome.troubles if each.stuck]
-    lost = [each for each in outcome.troubles if not each.stuck]
-    found += [f"out of time: {each}" for each in stuck]
-    found += [f"lost: {each}" for each in lost]
+    found += [
+        title_of(each) for each in sorted(outcome.troubles, key=lambda each: not each.stuck) if each not in without
+    ]
     if outcome.given_up:
         found.append("given up: one shard after the other was lost or out of time")
     if outcome.not_reached:
@@ -411,15 +477,16 @@ def as_html(outcome: Outcome) -> str:
             title = TITLES[kind]
             parts.append(f"<h2>{escape(title[0].upper() + title[1:])}</h2>")
         opened = " open" if kind in FAILING else ""
-        text = escape("\n".join(lines_of(group[0])))
+        lines = lines_of(group[0]) + (drawn(outcome, group[0]) if kind != RACE else [])
+        text = escape("\n".join(lines))
         parts.append(
             f"<details{opened}><summary><strong>{escape(group[0].race)}</strong> {escape(place_of(group))}</summary>"
             f"<pre>{text}</pre></details>"
         )
-    if stuck := [each for each in outcome.troubles if each.schedule]:
-        parts.append("<h2>What was running when the time was over</h2>")
-        for trouble in stuck:
-            text = escape("\n".join(trouble.schedule))
+    if known := [each for each in outcome.troubles if each.schedule]:
+        parts.append("<h2>What ran last in shards of which nothing is known</h2>")
+        for trouble in known:
+            text = escape("\n".join([*lines_of_trouble(trouble), *drawn(outcome, trouble)]))
             parts.append(f"<details><summary>{escape(str(trouble))}</summary><pre>{text}</pre></details>")
     return _allowed("\n".join([*parts, "</body>\n</html>", ""]))
 
@@ -432,6 +499,7 @@ def as_junit(outcome: Outcome) -> str:
     cases: list[str] = []
     counts = {"failure": 0, "error": 0, "skipped": 0}
     troubles = {(each.era, each.scenario): each for each in outcome.troubles}
+    heads = [group[0] for group in by_race(outcome.failing)]  # the others of a group would be drawn alike
 
     def case(era: str, name: str, seconds: float, kind: str = "", message: str = "", text: str = "") -> None:
         start = f'  <testcase classname={quoteattr(era)} name={quoteattr(name)} time="{seconds:.3f}"'
@@ -447,11 +515,14 @@ def as_junit(outcome: Outcome) -> str:
         failing = [each for each in outcome.failing if (each.era, each.scenario) == (era, scenario)]
         if failing:
             message = "; ".join(f"{each.kind}: {each.race}" for each in failing)
-            text = "\n\n".join("\n".join(lines_of(each)) for each in failing)
+            text = "\n\n".join(
+                "\n".join([*lines_of(each), *(drawn(outcome, each) if each in heads else [])]) for each in failing
+            )
             case(era, scenario, seconds, "failure", message, text)
         elif (era, scenario) in troubles:
             trouble = troubles[era, scenario]
-            case(era, scenario, seconds, "error", trouble.reason, "\n".join(trouble.schedule))
+            lines = [*lines_of_trouble(trouble), *drawn(outcome, trouble)] if trouble.schedule else []
+            case(era, scenario, seconds, "error", trouble.reason, "\n".join(lines))
         elif cell is None:
             case(era, scenario, 0.0, "skipped", "it had no turn in the time")
         else:
@@ -483,11 +554,15 @@ __all__ = [
     "as_json",
     "as_junit",
     "by_race",
+    "drawn",
+    "emitted",
     "lines_of",
+    "lines_of_trouble",
     "place_of",
     "remarks",
     "summarise",
     "summary_line",
     "table",
     "texts_of",
+    "title_of",
 ]

@@ -28,6 +28,7 @@ import oom_conformance
 import oom_spec
 from oom_conformance.interface import Implementation, Value, find_implementation
 from oom_conformance.lockstep import Difference, Divergence, Kind
+from oom_conformance.logbook import Logbook
 from oom_conformance.oracle import Oracle
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration
@@ -71,6 +72,8 @@ class Shard:
     sources: str = ""
     """The `sources_digest` of who asks; a worker with another one refuses. Empty: not compared."""
     engine: str = ENGINE
+    logbook: str = ""
+    """The file in which the worker notes what it is at, which outlives it; empty: it notes nothing."""
 
 
 @attrs.frozen
@@ -267,8 +270,11 @@ def _raised_from_outside(seconds: float) -> Iterator[None]:
 class Watched:
     """An implementation, and what was asked of it since it was last reset."""
 
-    def __init__(self, inner: Implementation) -> None:
+    def __init__(self, inner: Implementation, logbook: Logbook | None = None) -> None:
+        """``logbook``: where the same is noted for those who outlive this process."""
         self.inner = inner
+        self._logbook = logbook
+        self._note = None if logbook is None else logbook.note
         self.schedule: list[str] = []
         self.call = "the start"
         self.at_work = True
@@ -287,6 +293,8 @@ class Watched:
         self.schedule = []
         self.call = "reset"
         self.at_work = True
+        if self._logbook is not None:
+            self._logbook.begin()
         names = self.inner.reset(era, world)
         self.at_work = False
         self.call = ""
@@ -296,6 +304,8 @@ class Watched:
         """Pass it on, and note it."""
         self.schedule.append(action)
         self.at_work = True
+        if self._note is not None:
+            self._note(action)
         self._run(action)
         self.at_work = False
 
@@ -334,9 +344,10 @@ def work(shard: Shard) -> Done:
         done = attrs.evolve(done, reach=measure(oracle))
     make = find_implementation(shard.implementation)
     made: list[Watched] = []
+    logbook = _logbook(shard.logbook)
 
     def watched() -> Implementation:
-        made.append(Watched(make()))
+        made.append(Watched(make(), logbook))
         return cast(Implementation, made[-1])
 
     engine = _find_engine(shard.engine)
@@ -355,6 +366,8 @@ def work(shard: Shard) -> Done:
     finally:
         for each in made:
             each.close()
+        if logbook is not None:
+            logbook.close()
     return attrs.evolve(
         done,
         runs=trial.runs,
@@ -365,6 +378,13 @@ def work(shard: Shard) -> Done:
         broken={name: tuple(schedule) for name, schedule in trial.broken.items()},
         divergence=None if trial.divergence is None else as_plain(trial.divergence),
     )
+
+
+def _logbook(path: str) -> Logbook | None:
+    """A logbook that cannot be made, as where a disk is full, is done without."""
+    with contextlib.suppress(OSError):
+        return Logbook(Path(path)) if path else None
+    return None
 
 
 def capable(implementation: str | None, limit: float) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:

@@ -54,6 +54,50 @@ def test_json_ends_with_a_summary_and_reports_are_written(oomspec: Run, store: P
     assert "clean" in html.read_text("utf-8")
 
 
+def test_a_failing_campaign_ends_with_the_run_as_a_diagram_its_seed_and_how_to_keep_it(
+    oomspec: Run, store: Path, tmp_path: Path
+) -> None:
+    command = ["campaign", "--era", "E4", "--scenario", "single", "--jobs", "1", "--examples", "20", "--floor", "0"]
+    command += ["--implementation", "tests.conformance.standins:Behind", "--store", str(store)]
+    done = oomspec(*command)
+    lines = done.out.splitlines()
+    first = lines.index("divergence: OBSERVATION killer.mark_oom_victim.mmgrab(oom_mm) oom_victim")
+    picture = lines.index("E4 (v4.9 - v4.12), scenario single")
+    hint = lines.index("to keep it as a test: --emit-test FILE")
+    assert first < picture < hint
+    assert lines[hint - 3].strip() == "mmgrab(oom_mm)"
+    assert lines[hint - 1].startswith("in E4; 1 shard; shard 0, seed ")
+    assert (done.status, done.err) == (1, "")
+    file = tmp_path / "test_found.py"
+    kept = oomspec(*command, "--emit-test", str(file))
+    assert kept.err == f"oomspec: the first failing run is written as a test to {file}\n"
+    assert kept.out.replace(" (1 recorded before)", "").splitlines()[:hint] == lines[:hint]
+    assert "--emit-test" not in kept.out
+    assert "def test_conforms_to_e4_single() -> None:" in file.read_text("utf-8")
+
+
+def test_an_implementation_that_hangs_is_shown_with_its_schedule_and_diagram(oomspec: Run, store: Path) -> None:
+    limits = ("--jobs", "1", "--limit", "1s", "--examples", "5", "--store", str(store))
+    hanging = ("--implementation", "tests.conformance.standins:Hanging")
+    done = oomspec("campaign", "--era", "E4", "--scenario", "marked", *hanging, *limits)
+    lines = done.out.splitlines()
+    (title,) = (number for number, line in enumerate(lines) if line.startswith("out of time: E4 in marked, shard 0 "))
+    assert lines[title].endswith("no answer from the implementation within 1 s, in step 4")
+    assert lines[title + 1] == "  after 4 steps:"
+    assert lines[title + 5].startswith("      4 killer.out_of_memory.task_will_free_mem")
+    assert lines[title + 7] == "E4 (v4.9 - v4.12), scenario marked"
+    assert "to keep it as a test: --emit-test FILE" in lines[title + 8 :]
+    assert lines[1].split()[6:8] == ["-", "-"], "nothing is covered"
+    assert done.status == 3
+
+
+def test_where_nothing_fails_no_test_is_written(oomspec: Run, store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "test_found.py"
+    done = oomspec(*QUICK, "--examples", "20", "--floor", "0", "--store", str(store), "--emit-test", str(file))
+    assert (done.status, done.err) == (0, f"oomspec: nothing failed: no test is written to {file}\n")
+    assert not file.exists()
+
+
 def test_without_a_store_the_cache_keeps_what_is_found_and_fresh_forgets_it(oomspec: Run) -> None:
     def recorded_before(*more: str) -> object:
         return json.loads(oomspec(*QUICK, "--examples", "50", "--json", *more).out.splitlines()[-1])["recorded_before"]
@@ -71,12 +115,19 @@ def test_without_a_store_the_cache_keeps_what_is_found_and_fresh_forgets_it(ooms
             ("--executor", "tcp://x:1", "--jobs", "1"),
             "--jobs is about processes here, --executor about a cluster: take one",
         ),
+        (("--emit-test", "no/such/test_it.py"), "--emit-test no/such/test_it.py: there is no such folder"),
     ],
 )
 def test_bad_usage_exits_with_2_and_one_line(oomspec: Run, arguments: tuple[str, ...], told: str) -> None:
     done = oomspec("campaign", *arguments)
     assert (done.status, done.out) == (2, "")
     assert done.err == f"oomspec: {told}; `oomspec campaign --help` says how\n"
+
+
+def test_an_executor_that_is_no_address_exits_with_2_and_one_line(oomspec: Run, store: Path) -> None:
+    done = oomspec(*QUICK[:-2], "--store", str(store), "--executor", "foo")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "oomspec: --executor 'foo' is no address of a dask scheduler: write tcp://host:8786\n"
 
 
 def test_an_implementation_that_is_not_there_exits_with_2_and_one_line(oomspec: Run, store: Path) -> None:

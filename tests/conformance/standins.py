@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from oom_conformance import shards
 from oom_conformance.interface import Capabilities
 from oom_conformance.itself import Itself
 
@@ -77,3 +79,42 @@ class DiesInMarked(Itself):
         if world["id"] == "marked":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().reset(era, world)
+
+
+class Exits(Itself):
+    """Ends its process in the fifth step of a run."""
+
+    def reset(self, era: str, world: Mapping[str, Any]) -> Sequence[str]:
+        """As its class says."""
+        self.steps = 0
+        return super().reset(era, world)
+
+    def run(self, action: str) -> None:
+        """As its class says."""
+        self.steps += 1
+        if self.steps == 5:
+            os._exit(7)
+        super().run(action)
+
+
+class Deaf(Itself):
+    """Hangs in the 25th step of a run, and hears no signal that could interrupt it."""
+
+    def capabilities(self) -> Capabilities:
+        """Has its worker wait for it no longer than a test can."""
+        if multiprocessing.parent_process() is not None:
+            shards.GRACE = 0.2
+        return super().capabilities()
+
+    def reset(self, era: str, world: Mapping[str, Any]) -> Sequence[str]:
+        """As its class says."""
+        self.steps = 0
+        return super().reset(era, world)
+
+    def run(self, action: str) -> None:
+        """As its class says."""
+        self.steps += 1
+        if self.steps == 25:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+            time.sleep(3600)
+        super().run(action)

@@ -20,6 +20,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 DEFAULT_SECONDS = 60.0
 SHOWN = 10
 """Failures that are written out; the reports have all."""
+HINT = "to keep it as a test: --emit-test FILE"
 
 
 def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -69,6 +70,7 @@ PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--fresh", is_flag=True, help="Forget what is recorded of this campaign.")
 @click.option("--html", type=PATH, metavar="FILE", help="Also write a page.")
 @click.option("--junit", type=PATH, metavar="FILE", help="Also write a JUnit report.")
+@click.option("--emit-test", type=PATH, metavar="FILE", help="Write the first failing run as a pytest file of its own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: eras, findings, a summary.")
 def campaign(
     eras: tuple[str, ...],
@@ -86,6 +88,7 @@ def campaign(
     fresh: bool,
     html: Path | None,
     junit: Path | None,
+    emit_test: Path | None,
     as_json: bool,
 ) -> int:
     """Try random schedules against an implementation, in every era and scenario.
@@ -100,11 +103,14 @@ def campaign(
       oomspec campaign --time 10m
       oomspec campaign --era v4.14 --implementation my.module:Machine --examples 2000
       oomspec campaign --time 8h --executor tcp://host:8786 --html campaign.html
+      oomspec campaign --implementation my.module:Machine --emit-test test_found.py
     """
     if seconds is not None and examples is not None:
         raise click.UsageError("--time and --examples exclude each other: take one")
     if executor is not None and jobs is not None:
         raise click.UsageError("--jobs is about processes here, --executor about a cluster: take one")
+    if emit_test is not None:
+        _check_can_be_written(emit_test)
     from oom_conformance.campaigns import Campaign
     from oom_conformance.reports import summarise
     from oom_conformance.store import default_path, open_store
@@ -138,13 +144,15 @@ def campaign(
             tried.run(progress)
         outcome = summarise(tried, floor=floor, pair_floor=pair_floor)
     _write(outcome, html, junit)
+    if emit_test is not None:
+        _emit(outcome, emit_test)
     if as_json:
         from oom_conformance.reports import as_json as objects
 
         for each in objects(outcome):
             json_line(each)
     else:
-        _print(outcome)
+        _print(outcome, hint=emit_test is None)
     if outcome.interrupted:
         click.echo(
             f"oomspec: interrupted: {outcome.done + outcome.already} shards are recorded in {outcome.store}; "
@@ -182,19 +190,67 @@ def _write(outcome: Outcome, html: Path | None, junit: Path | None) -> None:
         junit.write_text(as_junit(outcome), "utf-8")
 
 
-def _print(outcome: Outcome) -> None:
-    from oom_conformance.reports import by_race, lines_of, place_of, remarks, summary_line, table
+def _check_can_be_written(path: Path) -> None:
+    """Refused now rather than after hours of work; the file is not made, as perhaps nothing fails."""
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"--emit-test {path}: there is no such folder")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise click.UsageError(f"--emit-test {path}: it cannot be written")
+
+
+def _emit(outcome: Outcome, path: Path) -> None:
+    """Write the first failing run as a test, and say so on standard error."""
+    from oom_conformance.reports import emitted
+
+    text = emitted(outcome)
+    if text is not None:
+        path.write_text(text, "utf-8")
+        said = f"the first failing run is written as a test to {path}"
+    elif outcome.troubles:
+        said = f"no schedule is known of what failed: no test is written to {path}"
+    else:
+        said = f"nothing failed: no test is written to {path}"
+    click.echo(f"oomspec: {said}", err=True)
+
+
+def _say(hint: bool) -> bool:
+    """Say once, below what would be written, how it is kept; whether it is still to be said."""
+    if hint:
+        click.echo(HINT)
+    return False
+
+
+def _print(outcome: Outcome, *, hint: bool) -> None:
+    """The report; ``hint``: say how a failing run is kept as a test."""
+    from oom_conformance.reports import (
+        by_race,
+        drawn,
+        lines_of,
+        lines_of_trouble,
+        place_of,
+        remarks,
+        summary_line,
+        table,
+        title_of,
+    )
 
     for line in table(outcome):
         click.echo(line)
     groups = by_race(outcome.failing)
     for group in groups[:SHOWN]:
-        click.echo(f"\n{group[0].kind}: {group[0].race}\n{place_of(group)}")
-        for line in lines_of(group[0]):
+        click.echo(f"\n{group[0].kind}: {group[0].race}")
+        for line in (*lines_of(group[0]), *drawn(outcome, group[0]), "", place_of(group)):
             click.echo(line)
+        hint = _say(hint)
     if len(groups) > SHOWN:
         click.echo(f"\nand {len(groups) - SHOWN} more: --html FILE and --json have all")
+    shown = [each for each in outcome.troubles if each.schedule][:SHOWN]
+    for trouble in shown:
+        click.echo(f"\n{title_of(trouble)}")
+        for line in (*lines_of_trouble(trouble), *drawn(outcome, trouble), *([""] if hint else [])):
+            click.echo(line)
+        hint = _say(hint)
     click.echo()
-    for line in remarks(outcome):
+    for line in remarks(outcome, shown):
         click.echo(line)
     click.echo(summary_line(outcome))

@@ -80,7 +80,7 @@ def _boot_mm(
     mm.most_pages = int(world["bounds"]["pages"])
     kernel.mms[name] = mm
     if given.get("scanner", "ABSENT") != "ABSENT":
-        mm.scanner = "WORKING"
+        mm.khugepaged = not mm.ksmd
         mm.mm_count += 1
         bodies.append((f"scanner of {name}", _of(others.ksmd if mm.ksmd else others.khugepaged, kernel, mm)))
     users = int(given.get("foreign_users", 0))

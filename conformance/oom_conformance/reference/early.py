@@ -165,7 +165,8 @@ def v4_6(kernel: Kernel, context: Context, task: Task, mm: Mm) -> bool:
     def first() -> tuple[str, ...]:
         thread = process.thread_with_mm()
         if thread is None:
-            return (fresh,) if any(each.execed and not each.exiting for each in process.tasks) else (nobody,)
+            # who lives on without the mm has a fresh one, from execve
+            return (nobody,) if all(each.exiting for each in process.tasks) else (fresh,)
         if not thread.unlocked():
             return ()
         of = Frame(context, EARLY, kernel.reaper_name, task.name, thread.name)
@@ -218,7 +219,7 @@ def try_oom_reaper(kernel: Kernel, context: Context, killer: Killer, task: Task)
             return True
         if kernel.used_by_kthread(mm):
             return False
-        return all(process.sigkill for process in kernel.processes if process.mm is mm and process.shares(mm))
+        return all(process.sigkill for process in kernel.processes if process.shares(mm))
 
     if at.test(all_dying, "process_shares_mm", "all are dying", "some are not dying"):
         kernel.release.wake_oom_reaper(kernel, context, killer, task, "dying")

@@ -62,7 +62,6 @@ def execve(kernel: Kernel, context: Context, task: Task, at: Frame) -> None:
     mm = task.process.mm
     mm.mmap_sem.take_read(task.name)
     task.mm = None
-    task.execed = True
     at.step("up_read")
     mm.mmap_sem.up_read(task.name)
     mmput(kernel, context, mm, at, current=task)
@@ -179,7 +178,7 @@ def khugepaged_exit(context: Context, mm: Mm) -> None:
     sem = mm.mmap_sem
 
     def scanned() -> tuple[str]:
-        if mm.ksmd or mm.scanner == "ABSENT":
+        if not mm.khugepaged:
             return (idle,)
         return (takes,) if sem.write_free() else (waits,)
 

@@ -136,7 +136,8 @@ class Mm:
     blockable: bool = False
     notifiers_released: bool = False
     ksmd: bool = False
-    scanner: str = "ABSENT"
+    khugepaged: bool = False
+    """khugepaged has a slot for the mm."""
     aio_may_block: bool = False
     most_pages: int = 1
 
@@ -248,7 +249,6 @@ class Task:
     in_cgroup: bool = True
     allocating: bool = False
     frozen: bool = False
-    execed: bool = False
     next: Task | None = None
     """oom_reaper_list."""
     timer: bool = False
@@ -277,7 +277,6 @@ class Task:
             self.machine.report(f"{self.name}: usage is {self.usage}")
         process = self.process
         if self.usage == 0 and process.oom_mm_counted and not any(task.usage > 0 for task in process.tasks):
-            process.oom_mm_counted = False
             process.mm.mmdrop()
 
     def thread_group_empty(self) -> bool:
@@ -300,7 +299,7 @@ class ReaperList:
         """From the head to the tail."""
         found: list[Task] = []
         task = self.head
-        while task is not None and task not in found:
+        while task is not None:
             found.append(task)
             task = task.next
         return found

@@ -419,10 +419,9 @@ def walk_sharers(
     kills: dict[str, Process] = {}
 
     def next_thing() -> tuple[str, ...]:
-        kills.clear()
         found: list[str] = []
         for process in kernel.processes:
-            if process is victim.process or process.mm is not mm or not process.shares(mm):
+            if process is victim.process or not process.shares(mm):
                 continue
             of = Frame(context, "killer.oom_kill_process", killer.name, victim.name, process.name)
             if spares(process):

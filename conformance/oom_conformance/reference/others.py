@@ -54,12 +54,9 @@ def ksmd(kernel: Kernel, context: Context, mm: Mm) -> None:
 
     while context.pause(next_thing) == reads:
         sem.take_read("ksmd")
-        mm.scanner = "READING"
         mm.touch("ksmd")
         at.step("up_read")
         sem.up_read("ksmd")
-        mm.scanner = "WORKING"
-    mm.scanner = "ABSENT"
     mm.mmdrop()
 
 
@@ -71,15 +68,12 @@ def khugepaged(kernel: Kernel, context: Context, mm: Mm) -> None:
 
     while (chosen := context.pause(lambda: (writes if sem.write_free() else waits, leaves))) != leaves:
         if chosen == waits:
-            mm.scanner = "WRITE_WAITS"
             sem.queue(at, "khugepaged", "down_write")
         sem.take_write("khugepaged")
-        mm.scanner = "WRITING"
         mm.touch("khugepaged")
         at.step("up_write")
         sem.up_write("khugepaged")
-        mm.scanner = "WORKING"
-    mm.scanner = "ABSENT"
+    mm.khugepaged = False
     mm.mmdrop()
 
 
