@@ -43,7 +43,7 @@ mutants: environment ## mutate every step of every era, and every function of th
 .PHONY: campaign
 campaign: environment ## every era against the reference implementation, then every race put back into it: some 5 minutes on 2 cores
 	$(BIN)/oomspec campaign --time 150s --jobs 2 --scenario single --scenario voluntary-memory-kinds --scenario mrelease-watched \
-		--scenario failed-fork $(ARGS)
+		--scenario failed-fork --pair-floor 100 $(ARGS)
 	$(BIN)/oomspec planted --jobs 2
 
 .PHONY: violations

@@ -26,7 +26,8 @@ import attrs
 from oom_conformance import logbook
 from oom_conformance.executors import Workers, workers_of
 from oom_conformance.interface import REFERENCE, VARIABLE, find_implementation
-from oom_conformance.shards import ENGINE, GRACE, Done, Reach, Shard, capable, from_plain, sources_digest, work
+from oom_conformance.reaching import Pair, Reach
+from oom_conformance.shards import ENGINE, GRACE, Done, Shard, capable, from_plain, sources_digest, work
 from oom_conformance.store import Found, Store
 from oom_spec.applicability import irrelevant
 from oom_spec.language import Era, Scenario, SpecError
@@ -137,6 +138,7 @@ class Campaign:
     """What is tried, in this order."""
     _reach: dict[Key, Reach] = attrs.field(factory=dict)
     _taken: dict[str, set[str]] = attrs.field(factory=dict)
+    _paired: dict[str, set[Pair]] = attrs.field(factory=dict)
     _handed: dict[Key, int] = attrs.field(factory=dict)
     _recorded: set[tuple[str, str, int]] = attrs.field(factory=set)
     _aside: set[Key] = attrs.field(factory=set)
@@ -251,6 +253,7 @@ class Campaign:
         for key, cell in self.store.cells(self.id).items():
             self._tried.add(key)
             self._taken.setdefault(key[0], set()).update(cell.taken)
+            self._paired.setdefault(key[0], set()).update(cell.pairs)
         if self.examples is not None:
             self._waiting = deque(self._counted(self.examples))
             self._total = len(self._waiting) + self.already
@@ -273,7 +276,10 @@ class Campaign:
         for era, scenario in self.pairs:
             for number, first in enumerate(range(0, examples, SHARD_RUNS)):
                 if (era.id, scenario.id, number) not in self._recorded:
-                    yield self._flight(era, scenario, number, examples=min(SHARD_RUNS, examples - first))
+                    reach = self._reach.get((era.id, scenario.id)) if number == 0 else None
+                    wanted = frozenset() if reach is None else reach.pairs  # else the shard finds out itself
+                    runs = min(SHARD_RUNS, examples - first)
+                    yield self._flight(era, scenario, number, examples=runs, wanted=wanted)
 
     def _next(self) -> Flight | None:
         """The next shard; None where there is none, or no time for it."""
@@ -295,15 +301,24 @@ class Campaign:
         while (*key, number) in self._recorded:
             number += 1
         self._handed[key] = number + 1
-        return self._flight(era, scenario, number, seconds=min(left, max(SHORTEST, min(LONGEST, share))))
+        seconds = min(left, max(SHORTEST, min(LONGEST, share)))
+        return self._flight(era, scenario, number, seconds=seconds, wanted=self._missing(key))
 
     def _urgency(self, pair: tuple[Era, Scenario]) -> float:
-        """How many shards it had; where it has steps that nobody took, a quarter of that."""
+        """How many shards it had; where it has steps that nobody took, a quarter of that, and of pairs a half."""
         key = (pair[0].id, pair[1].id)
         had = self._handed.get(key, 0)
         reach = self._reach.get(key)
-        missing = had and reach is not None and reach.steps - self._taken.get(key[0], set())
-        return had / 4 if missing else float(had)
+        if not had or reach is None:
+            return float(had)
+        if reach.steps - self._taken.get(key[0], set()):
+            return had / 4
+        return had / 2 if self._missing(key) else float(had)
+
+    def _missing(self, key: Key) -> frozenset[Pair]:
+        """The pairs that some run takes there, and none of the era has taken yet."""
+        reach = self._reach.get(key)
+        return frozenset() if reach is None else reach.pairs - self._paired.get(key[0], set())
 
     def _flight(
         self,
@@ -313,6 +328,7 @@ class Campaign:
         *,
         examples: int | None = None,
         seconds: float | None = None,
+        wanted: frozenset[Pair] = frozenset(),
     ) -> Flight:
         key = (era.id, scenario.id)
         measure = key not in self._measured
@@ -327,6 +343,7 @@ class Campaign:
             seconds=seconds,
             limit=self.limit + (seconds or 0.0),
             measure=measure,
+            wanted=wanted,
             may_end_worker=self.executor is None,
             sources=sources_digest(),
             engine=self.engine,
@@ -434,6 +451,7 @@ class Campaign:
         self._steps += done.steps
         self._faults |= {each.race for each in found if each.kind in FAILING}
         self._taken.setdefault(done.era, set()).update(done.taken)
+        self._paired.setdefault(done.era, set()).update(done.pairs)
         if done.reach is not None:
             self._reach[flight.key] = done.reach
 

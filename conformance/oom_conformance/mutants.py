@@ -22,6 +22,7 @@ import attrs
 
 from oom_conformance.lockstep import Divergence, Lockstep, Schedule
 from oom_conformance.oracle import Oracle, oracle_of
+from oom_conformance.reaching import runs_to_steps
 from oom_conformance.reference import Reference
 from oom_conformance.scheduling import HEADER, POLICIES
 from oom_conformance.slips import Slip, noted
@@ -29,7 +30,6 @@ from oom_conformance.trying import run
 from oom_conformance.walking import walk_everything
 from oom_spec.applicability import irrelevant
 from oom_spec.eras import find_era
-from oom_spec.exploring import Exploration, Hit
 from oom_spec.language import SpecError
 from oom_spec.scenarios import find_scenario
 
@@ -222,28 +222,14 @@ def directed_runs(oracle: Oracle) -> None:
     pair = Lockstep(oracle, Reference())
     chooser = POLICIES["mixed"](oracle)
     generator = random.Random(0)
-    for schedule in runs_to_steps(oracle):
+    for opening in _openings(oracle):
         chooser.begin(generator.randbytes(HEADER))
-        node = pair.start()
-        for action in schedule:
-            node = pair.step(action)
-        for byte in generator.randbytes(FURTHER):
-            if not node.names:
-                break
-            node = pair.step(chooser.choose(node, byte))
+        run(pair, chooser, generator.randbytes(FURTHER), opening)
 
 
 @cache
-def runs_to_steps(oracle: Oracle) -> tuple[Schedule, ...]:
-    """For every step that some run takes, a shortest one that ends with it, from where the scenario starts."""
-    exploration = Exploration(oracle.instance, most=EXPLORED, keep_edges=True)
-    assert exploration.edges is not None
-    paths = oracle.instance.paths
-    first: dict[str, Hit] = {}
-    for state in exploration.parents:  # in the order in which they were found: the nearest first
-        for _, number in exploration.edges.get(state, ()):
-            first.setdefault(paths[number].action.step.id, Hit(0, state, number, None))
-    return tuple(tuple(action.id for action in exploration.run_to(hit)) for hit in first.values())
+def _openings(oracle: Oracle) -> tuple[Schedule, ...]:
+    return tuple(runs_to_steps(oracle, EXPLORED))
 
 
 def whole_walk(oracle: Oracle) -> None:

@@ -11,7 +11,8 @@ import attrs
 from oom_conformance.campaigns import DIVERGENCE, FAILING, RACE, UNEXPECTED, UNRECORDED, Campaign, Trouble
 from oom_conformance.emitting import NoAnswer, Violation, diagram, diagram_from_cold, to_pytest
 from oom_conformance.oracle import oracle_of
-from oom_conformance.shards import Reach, from_plain
+from oom_conformance.reaching import Reach
+from oom_conformance.shards import from_plain
 from oom_conformance.store import Cell, Found
 from oom_spec.language import Era
 from oom_spec.manifest import expected_cell

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
-import gc
 import hashlib
 import importlib
 import os
@@ -30,22 +29,16 @@ from oom_conformance.interface import Implementation, Value, find_implementation
 from oom_conformance.lockstep import Difference, Divergence, Kind
 from oom_conformance.logbook import Logbook
 from oom_conformance.oracle import Oracle
+from oom_conformance.reaching import Pair, Reach, measure
 from oom_spec.eras import find_era
-from oom_spec.exploring import Exploration
 from oom_spec.language import SpecError
 from oom_spec.scenarios import find_scenario
 
 ENGINE = "oom_conformance.trying:try_schedules"
 """What tries schedules in one shard: ``package.module:function``."""
 
-MOST_STATES = 200_000
-"""States that are visited to learn what is reachable; larger graphs are cut there, which reports say."""
-
 GRACE = 10.0
 """Seconds beyond the limit of a shard after which a worker that cannot be interrupted is ended."""
-
-Pair = tuple[str, str]
-"""Ids of two steps of different actors, the second taken right after the first."""
 
 
 @attrs.frozen
@@ -67,6 +60,8 @@ class Shard:
     """Seconds after which the implementation counts as hanging."""
     measure: bool = False
     """Also say what is reachable."""
+    wanted: frozenset[Pair] = frozenset()
+    """Pairs that no run has taken yet, to which runs are led; where the shard also measures, all that it finds."""
     may_end_worker: bool = False
     """The worker is a process of our own, which may be ended where nothing else stops the implementation."""
     sources: str = ""
@@ -74,17 +69,6 @@ class Shard:
     engine: str = ENGINE
     logbook: str = ""
     """The file in which the worker notes what it is at, which outlives it; empty: it notes nothing."""
-
-
-@attrs.frozen
-class Reach:
-    """What the explorer says can happen in an era and a scenario."""
-
-    states: int
-    truncated: bool
-    """There are more states: more steps and pairs may be reachable."""
-    steps: frozenset[str]
-    pairs: frozenset[Pair]
 
 
 @attrs.frozen
@@ -170,32 +154,6 @@ def sources_digest() -> str:
             found.update(f"{package.__name__}/{path.relative_to(root)}\0".encode())
             found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
-
-
-# -- what is reachable -----------------------------------------------------------------------
-
-
-def measure(oracle: Oracle, most: int = MOST_STATES) -> Reach:
-    """Explore, and say which steps, and which pairs of steps, some run takes; looks at ``most`` states."""
-    collecting = gc.isenabled()
-    gc.disable()  # a graph has no cycles of references, and looking for them takes a quarter of the time
-    try:
-        found = Exploration(oracle.instance, most=most, keep_edges=True)
-    finally:
-        if collecting:
-            gc.enable()
-    assert found.edges is not None
-    following = {state: tuple({number for _, number in edges}) for state, edges in found.edges.items()}
-    numbers = {
-        (number, after)
-        for edges in found.edges.values()
-        for target, number in edges
-        for after in following.get(target, ())
-    }
-    actions = [path.action for path in oracle.instance.paths]
-    both = ((actions[first], actions[second]) for first, second in numbers)
-    pairs = frozenset((one.step.id, other.step.id) for one, other in both if one.actor != other.actor)
-    return Reach(found.states, found.truncated, frozenset(actions[number].step.id for number in found.taken), pairs)
 
 
 # -- the time limit --------------------------------------------------------------------------
@@ -340,8 +298,11 @@ def work(shard: Shard) -> Done:
         )
     oracle = _oracle(shard.locator, shard.scenario)
     done = Done(oracle.era.id, shard.scenario, shard.number, shard.seed, worker=_who())
+    wanted = shard.wanted
     if shard.measure:
-        done = attrs.evolve(done, reach=measure(oracle))
+        reach = measure(oracle)
+        wanted = reach.pairs
+        done = attrs.evolve(done, reach=reach)
     make = find_implementation(shard.implementation)
     made: list[Watched] = []
     logbook = _logbook(shard.logbook)
@@ -354,7 +315,9 @@ def work(shard: Shard) -> Done:
     started = time.monotonic()
     try:
         with time_limit(shard.limit, may_end_worker=shard.may_end_worker):
-            trial = engine(oracle, watched, seed=shard.seed, examples=shard.examples, seconds=shard.seconds)
+            trial = engine(
+                oracle, watched, seed=shard.seed, examples=shard.examples, seconds=shard.seconds, wanted=wanted
+            )
     except OutOfTime:
         last = made[-1] if made else None
         return attrs.evolve(
@@ -422,17 +385,13 @@ def _who() -> str:
 __all__ = [
     "ENGINE",
     "GRACE",
-    "MOST_STATES",
     "Done",
     "OutOfTime",
-    "Pair",
-    "Reach",
     "Shard",
     "Watched",
     "as_plain",
     "capable",
     "from_plain",
-    "measure",
     "sources_digest",
     "time_limit",
     "work",

@@ -20,7 +20,8 @@ from typing import Any, Self
 
 import attrs
 
-from oom_conformance.shards import Done, Pair, Reach
+from oom_conformance.reaching import Pair, Reach
+from oom_conformance.shards import Done
 from oom_spec.language import SpecError
 
 SCHEMA = 1

@@ -1,8 +1,9 @@
 """Random schedules against an implementation: what a campaign does with an era, a scenario and a seed.
 
 A plain seeded loop, without Hypothesis: bytes from a generator through the policies of `scheduling`, by
-turns those that need no memory and the one that prefers what was rare so far. The same seed and number of
-runs give the same trial. A fault is shrunk before it is reported (`shrinking`).
+turns those that need no memory and the one that prefers what was rare so far. Halfway, where pairs of steps are
+wanted that no run has taken yet, the explorer leads to each. The same seed, wanted pairs and number of runs give the
+same trial. A fault is shrunk before it is reported (`shrinking`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import attrs
@@ -18,12 +19,16 @@ import attrs
 from oom_conformance.interface import Implementation
 from oom_conformance.lockstep import Divergence, Lockstep, Schedule
 from oom_conformance.oracle import Oracle
+from oom_conformance.reaching import Pair, runs_to_pairs
 from oom_conformance.scheduling import HEADER, Chooser, Mixed, Rarest
 from oom_conformance.shrinking import Replayer, after_start, shrink, shrink_divergence, shrink_violation
 from oom_spec.language import SpecError
 
 LONGEST = 256
 """Steps of one run, at most."""
+
+FURTHER = 16
+"""Random steps after a run that was led to a pair."""
 
 EVERY = 0.25
 """Seconds between two calls of an observer."""
@@ -64,7 +69,9 @@ class Tally:
         self.steps = 0
         self.broken: dict[str, Schedule] = {}
         self._taken: Counter[str] = Counter()
-        self._pairs: set[tuple[str, str]] = set()
+        self.pairs: set[Pair] = set()
+        """As `Trial.pairs`."""
+        self._followed: set[tuple[str, str]] = set()
 
     def count(self, pair: Lockstep) -> None:
         """Count the run that ended."""
@@ -72,7 +79,10 @@ class Tally:
         self.runs += 1
         self.steps += len(schedule)
         self._taken.update(schedule)
-        self._pairs.update(pairwise(schedule))
+        new = {*pairwise(schedule)} - self._followed
+        self._followed |= new
+        both = ((self.oracle.actions[one], self.oracle.actions[other]) for one, other in new)
+        self.pairs.update((one.step.id, other.step.id) for one, other in both if one.actor != other.actor)
         before = len(self.oracle.prefix)
         for name, depth in pair.broken.items():
             known = self.broken.get(name)
@@ -87,13 +97,6 @@ class Tally:
             found[self.oracle.actions[action].step.id] += times
         return dict(sorted(found.items()))
 
-    @property
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """As `Trial.pairs`."""
-        actions = self.oracle.actions
-        both = ((actions[one], actions[other]) for one, other in self._pairs)
-        return frozenset((one.step.id, other.step.id) for one, other in both if one.actor != other.actor)
-
 
 def try_schedules(
     oracle: Oracle,
@@ -102,11 +105,13 @@ def try_schedules(
     seed: int,
     examples: int | None = None,
     seconds: float | None = None,
+    wanted: Collection[Pair] = (),
     observer: Callable[[int, int], None] = lambda runs, steps: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trial:
     """Run random schedules until one diverges, ``examples`` runs are done, ``seconds`` are over, or ``stop`` says so.
 
+    ``wanted``: pairs of steps; halfway, runs are led to those that were not taken, as far as these bounds allow.
     ``observer`` is told now and then, and at the end, how many runs and steps are done. Shrinking comes after that,
     at most some 5 s for each fault. Raises `SpecError` where neither ``examples`` nor ``seconds`` is given.
     """
@@ -117,6 +122,7 @@ def try_schedules(
     tally = Tally(oracle)
     replayer = Replayer(oracle, make_implementation)
     divergence: Divergence | None = None
+    led: Iterator[Schedule] | None = None
     started = told = time.monotonic()
     try:
         while (examples is None or tally.runs < examples) and not stop():
@@ -128,9 +134,13 @@ def try_schedules(
                 observer(tally.runs, tally.steps)
             chooser = choosers[tally.runs % len(choosers)]
             chooser.begin(generator.randbytes(HEADER))
+            if led is None and _halfway(tally.runs, examples, now - started, seconds):
+                missing = {*wanted} - tally.pairs
+                led = runs_to_pairs(oracle, missing, tally.pairs.__contains__) if missing else iter(())
+            opening = next(led, ()) if led is not None else ()
             pair = replayer.pair()
             try:
-                run(pair, chooser, generator.randbytes(LONGEST))
+                run(pair, chooser, generator.randbytes(FURTHER if opening else LONGEST), opening)
             finally:
                 tally.count(pair)
     except Divergence as found:
@@ -149,19 +159,25 @@ def try_schedules(
         steps=tally.steps,
         seconds=taken,
         taken=tally.taken,
-        pairs=tally.pairs,
+        pairs=frozenset(tally.pairs),
         broken={name: shrink_violation(oracle, tally.broken[name], name) for name in sorted(tally.broken)},
         divergence=divergence,
     )
 
 
-def run(pair: Lockstep, chooser: Chooser, data: bytes) -> None:
-    """One run of at most so many steps; ``chooser`` has begun.
+def _halfway(runs: int, examples: int | None, elapsed: float, seconds: float | None) -> bool:
+    return (examples is not None and 2 * runs >= examples) or (seconds is not None and 2 * elapsed >= seconds)
+
+
+def run(pair: Lockstep, chooser: Chooser, data: bytes, opening: Sequence[str] = ()) -> None:
+    """One run: the actions of ``opening``, and at most so many steps as there are bytes; ``chooser`` has begun.
 
     Raises `Divergence`.
     """
     node = pair.start()
     step, choose = pair.step, chooser.choose
+    for action in opening:
+        node = step(action)
     for byte in data:
         if not node.names:
             return

@@ -24,8 +24,9 @@ from oom_conformance.campaigns import DIVERGENCE, RACE, UNEXPECTED, UNRECORDED, 
 from oom_conformance.executors import Cluster
 from oom_conformance.lockstep import Difference, Divergence, Kind
 from oom_conformance.oracle import Oracle
+from oom_conformance.reaching import measure
 from oom_conformance.reports import Outcome, summarise
-from oom_conformance.shards import Done, Shard, as_plain, from_plain, measure, work
+from oom_conformance.shards import Done, Shard, as_plain, from_plain, work
 from oom_conformance.store import Store, open_store
 from oom_spec.eras import find_era
 from oom_spec.exploring import Exploration
@@ -453,6 +454,13 @@ def test_time_is_shared_and_a_second_sitting_does_not_begin_anew(store: Store) -
     again = ran(store, **timed)
     assert again.done <= 1
     assert again.already == first.done
+
+
+def test_time_that_is_left_goes_to_pairs_that_no_run_has_taken(store: Store) -> None:
+    found = ran(store, examples=None, seconds=6.0, eras=("E4",), scenarios=("single",))
+    (row,) = found.rows
+    assert row.pair_coverage == 100.0
+    assert row.pairs_reachable > 1000
 
 
 # -- reports ---------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import attrs
 import pytest
 
 from oom_conformance import store as module
-from oom_conformance.shards import Done, Reach
+from oom_conformance.reaching import Reach
+from oom_conformance.shards import Done
 from oom_conformance.store import Found, Store, open_store
 from oom_spec.language import SpecError
 

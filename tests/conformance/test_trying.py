@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from itertools import count
 from typing import Any
 
 import attrs
 import pytest
 
 from oom_conformance.itself import Itself
-from oom_conformance.lockstep import Divergence, Kind, replay
+from oom_conformance.lockstep import Divergence, Kind, replay, step_of
 from oom_conformance.oracle import Oracle
+from oom_conformance.reaching import measure, runs_to_pairs, runs_to_steps
 from oom_conformance.shrinking import after_start, shortest_way
 from oom_conformance.trying import Trial, shrink, shrink_violation, try_schedules
 from oom_spec.eras import find_era
@@ -54,6 +56,49 @@ def test_same_seed_gives_same_trial_and_another_seed_another() -> None:
     found, same = (try_schedules(oracle_in("v4.15", "single"), Later, seed=3, examples=500) for _ in range(2))
     assert found.divergence is not None
     assert without_time(found) == without_time(same)
+
+
+def depths(oracle: Oracle) -> dict[str, int]:
+    """For each step the length of the shortest run with it, level by level."""
+    level = {oracle.cold}
+    met, found = set(level), dict[str, int]()
+    for depth in count(1):
+        if not level:
+            return found
+        for node in level:
+            for name in node.names:
+                found.setdefault(step_of(name), depth)
+        level = {oracle.after(node, name) for node in level for name in node.names} - met
+        met |= level
+    raise AssertionError
+
+
+def test_wanted_pairs_are_taken_by_runs_that_are_led_there() -> None:
+    oracle = oracle_in("v4.12", "single")
+    reach = measure(oracle)
+    some = try_schedules(oracle, Itself, seed=1, examples=60)
+    missing = reach.pairs - some.pairs
+    assert missing
+    rest = try_schedules(oracle, Itself, seed=2, examples=2 * len(missing), wanted=missing)
+    assert missing <= rest.pairs
+    assert rest.pairs <= reach.pairs
+    unled = try_schedules(oracle, Itself, seed=2, examples=rest.runs)
+    assert not missing <= unled.pairs
+
+
+def test_runs_to_steps_and_pairs_end_with_them_and_are_shortest() -> None:
+    oracle = oracle_in("v5.15", "mrelease-watched")
+    reach = measure(oracle)
+    runs = list(runs_to_steps(oracle))
+    assert {step_of(run[-1]) for run in runs} == reach.steps
+    led = list(runs_to_pairs(oracle, reach.pairs, lambda pair: False))
+    assert sorted((step_of(run[-2]), step_of(run[-1])) for run in led) == sorted(reach.pairs)
+    for run in (*runs, *led):
+        node = oracle.cold
+        for action in (*oracle.prefix, *run):
+            node = oracle.after(node, action)
+    assert {step_of(run[-1]): len(run) for run in runs} == depths(oracle)
+    assert list(runs_to_pairs(oracle, reach.pairs, lambda pair: True)) == []
 
 
 def test_trial_needs_an_end_and_can_be_stopped() -> None:
