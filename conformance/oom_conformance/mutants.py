@@ -117,6 +117,8 @@ PORTFOLIO: tuple[tuple[str, str], ...] = (
     ("E1", "dying-allocates"),
     ("E2", "foreign-writer"),
     ("E2", "voluntary"),
+    ("E2", "memcg-threads"),
+    ("E1", "group-of-sharers"),
     ("E2", "dying-allocates"),
     ("E2", "threads"),
     ("E2", "voluntary-threads"),

@@ -230,7 +230,9 @@ def _is_word(node: ast.AST) -> bool:
     """No part that looks at anything but names."""
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Attribute) or (isinstance(node.func, ast.Name) and node.func.id == "Frame")
-    return node.attr in ("name", "reaper_name") if isinstance(node, ast.Attribute) else not isinstance(node, ast.Subscript)
+    return (
+        node.attr in ("name", "reaper_name") if isinstance(node, ast.Attribute) else not isinstance(node, ast.Subscript)
+    )
 
 
 def _is_check(node: ast.AST) -> bool:

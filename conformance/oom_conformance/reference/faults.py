@@ -102,10 +102,10 @@ def handle_v4_13(kernel: Kernel, context: Context, fault: Faulter) -> None:
             (HANDLE, "0", lambda: not watched),
             ("do_anonymous_page", "", lambda: watched and not fault.file_page and not fault.around and not mm.unstable),
             ("finish_fault", "", lambda: watched and fault.file_page and not fault.around and not mm.unstable),
-            ("do_fault_around", "", lambda: watched and fault.around),
+            ("do_fault_around", "", lambda: fault.around),
             ("handle_userfault", "VM_FAULT_RETRY", lambda: not mm.unstable),
             ("lock_page_or_retry", "VM_FAULT_RETRY", None),
-            ("check_stable_address_space", "", lambda: mm.unstable and not (watched and fault.around)),
+            ("check_stable_address_space", "", lambda: mm.unstable and not fault.around),
             (
                 "fault_dirty_shared_page",
                 "VM_FAULT_COMPLETED",

@@ -130,6 +130,7 @@ class Faulter:
     at_watched: bool = False
     file_page: bool = False
     around: bool = False
+    """It maps the pages around it too, the watched one among them; only with ``at_watched``."""
     pins: bool = False
     result: str = "NONE"
 
