@@ -124,6 +124,29 @@ def test_the_portfolio_has_eras_and_scenarios_that_exist() -> None:
         assert find_scenario(scenario).id == scenario
 
 
+def test_each_recorded_survivor_is_a_slip_of_today() -> None:
+    ids = {each.id for each in slips()}
+    assert [each for each in mutants.reasons() if each not in ids] == []
+    assert all(len(reason.strip()) > 40 for reason in mutants.reasons().values())
+
+
+def test_runs_to_every_step_notice_what_random_runs_do_not() -> None:
+    what = "left out: sem.queue(at, 'khugepaged_exit', 'down_write')"
+    slip = next(each for each in slips() if each.what == what)
+    oracle = oracle_of(find_era("E3"), find_scenario("khugepaged"))
+    mutants.directed_runs(oracle)
+    with slip.made():
+        mutants.random_runs(oracle)
+        with pytest.raises(Divergence):
+            mutants.directed_runs(oracle)
+
+
+def test_words_that_are_made_later_are_no_slip() -> None:
+    moved = [each.what for each in slips() if each.what.startswith("after the next") and each.function.endswith("v6_1")]
+    assert "after the next: mm.mmap_sem.down_read(at, WRITER, 'mmap_read_lock')" not in moved, "`there = at.name(...)`"
+    assert "after the next: set_oom_skip(at, mm)" in moved
+
+
 def test_survivors_need_a_reason_and_reasons_a_survivor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "reasons", lambda: {"known": "why", "gone": "why"})
     verdicts = [Verdict("known", "", 0), Verdict("new", "", 0), Verdict("noticed", "E4 in stuck: it", 0)]
