@@ -12,6 +12,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -98,9 +99,10 @@ def functions() -> list[tuple[str, FunctionType]]:
     return found
 
 
-def slips() -> list[Slip]:
-    """Every slip of every function, in the order of the source."""
-    return [slip for name, function in functions() for slip in slips_of(name, function)]
+@cache
+def slips() -> tuple[Slip, ...]:
+    """Every slip of every function, in the order of the source; made once in a process."""
+    return tuple(slip for name, function in functions() for slip in slips_of(name, function))
 
 
 def slips_of(name: str, function: FunctionType) -> list[Slip]:
@@ -110,13 +112,15 @@ def slips_of(name: str, function: FunctionType) -> list[Slip]:
         return []
     source = ast.unparse(tree)
     line_of = [getattr(node, "lineno", 1) for node in ast.walk(tree)]
+    whole = ast.parse(source)
+    ways = [len(_changes(whole, node)) for node in ast.walk(whole)]
     found: list[Slip] = []
     ids: set[str] = set()
-    for number in range(sum(1 for _ in ast.walk(tree))):
-        for variant in range(3):
+    for number, several in enumerate(ways):
+        for variant in range(several):
             changed = ast.parse(source)
             node = _nth(changed, number)
-            what = _change(changed, node, variant)
+            what = _changes(changed, node)[variant]()
             if what is None:
                 break
             code = _compiled(changed, function)
@@ -175,13 +179,8 @@ def _compiled(tree: ast.Module, function: FunctionType) -> CodeType | None:
     return code if code.co_freevars == function.__code__.co_freevars else None
 
 
-def _change(tree: ast.Module, node: ast.AST, variant: int) -> str | None:
-    """Change ``node`` in the ``variant``-th way, and say how; None where there is no such way."""
-    changes = _changes(tree, node)
-    return changes[variant]() if variant < len(changes) else None
-
-
 def _changes(tree: ast.Module, node: ast.AST) -> list[_Change]:
+    """The ways in which ``node`` can be changed; a way may still turn out to be none."""
     if _is_check(node) or _inside_check(tree, node):
         return []
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
