@@ -295,7 +295,7 @@ def reasons() -> Mapping[str, str]:
         found: dict[str, str] = {}
         for entry in raw["survivors"]:
             for slip in entry["slips"]:
-                found[str(slip)] = str(entry["reason"])
+                found[str(slip)] = " ".join(str(entry["reason"]).split())
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as damage:
         raise SpecError(f"survivors.toml is damaged ({damage}); reinstall oomspec") from damage
     return found
